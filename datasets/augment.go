@@ -1,0 +1,43 @@
+package datasets
+
+import (
+	"math/rand/v2"
+
+	"github.com/godcpt/godcpt/datasets/imageio"
+)
+
+// place draws the top left corner of a patch in a picture of w x h pixels: anywhere it fits, or in
+// the middle for evaluation. In a direction in which the picture is smaller than the patch it is 0:
+// the picture is continued on the right or bottom by its reflection.
+func place(w, h, patch int, middle bool, rng *rand.Rand) (x, y int) {
+	free := func(size int) int {
+		room := max(size-patch, 0)
+		if middle {
+			return room / 2
+		}
+		return rng.IntN(room + 1)
+	}
+	return free(w), free(h)
+}
+
+// augmentation is a drawn flip and transposition, the same for lq and gt.
+type augmentation struct{ flip, rot int }
+
+// drawAugmentation draws as the official code does (parity case data_protocol): flip uniform in
+// {left-right, up-down, none}, then transpose in three of four cases.
+func drawAugmentation(rng *rand.Rand) augmentation {
+	return augmentation{rng.IntN(3), rng.IntN(4)}
+}
+
+func (a augmentation) apply(im *imageio.Image) *imageio.Image {
+	switch a.flip {
+	case 0:
+		im = im.FlipH()
+	case 1:
+		im = im.FlipV()
+	}
+	if a.rot != 0 {
+		im = im.Transpose()
+	}
+	return im
+}

@@ -1,0 +1,166 @@
+package degrade
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/godcpt/godcpt/internal/suggest"
+)
+
+// param is one parameter of a degradation as recipes name it.
+type param struct {
+	key    string
+	dst    any // *Range, *float64, *bool or *[]float64
+	lo, hi float64
+}
+
+// builder makes a degradation of default values: its parameters, and the finished value.
+type builder func() (params []param, done func() Degradation)
+
+var builders = map[string]builder{
+	"noise": func() ([]param, func() Degradation) {
+		d := DefaultGaussianNoise()
+		return []param{
+			{"sigma", &d.Sigma, 0, 255}, {"sigmas", &d.Sigmas, 0, 255}, {"clip", &d.Clip, 0, 0},
+		}, func() Degradation { return d }
+	},
+	"rain": func() ([]param, func() Degradation) {
+		d := DefaultRain()
+		return []param{
+			{"density", &d.Density, 0, 100}, {"length", &d.Length, 1, 500}, {"width", &d.Width, 0.5, 50},
+			{"angle", &d.Angle, -90, 90}, {"jitter", &d.Jitter, 0, 90}, {"brightness", &d.Brightness, 0, 1},
+			{"alpha", &d.Alpha, 0, 1}, {"veil", &d.Veil, 0, 1},
+		}, func() Degradation { return d }
+	},
+	"haze": func() ([]param, func() Degradation) {
+		d := DefaultHaze()
+		return []param{
+			{"beta", &d.Beta, 0, 20}, {"a", &d.A, 0, 1}, {"tint", &d.Tint, 0, 1},
+			{"near", &d.Near, 0, 1}, {"field", &d.Field, 0, 2},
+		}, func() Degradation { return d }
+	},
+	"blur": func() ([]param, func() Degradation) {
+		d := DefaultMotionBlur()
+		return []param{
+			{"length", &d.Length, 0, 200}, {"shake", &d.Shake, 0, 20}, {"defocus", &d.Defocus, 0, 20},
+		}, func() Degradation { return d }
+	},
+	"lowlight": func() ([]param, func() Degradation) {
+		d := DefaultLowLight()
+		return []param{
+			{"gamma", &d.Gamma, 0.2, 10}, {"scale", &d.Scale, 0, 1}, {"shot", &d.Shot, 0, 1}, {"read", &d.Read, 0, 255},
+		}, func() Degradation { return d }
+	},
+}
+
+// Kinds returns the names New knows.
+func Kinds() []string { return []string{"noise", "rain", "haze", "blur", "lowlight"} }
+
+// New returns the degradation of a kind with the parameters of a recipe; those not named keep their
+// defaults. Keys are the field names in lower case ("sigma", "beta", "a"). A Range is given as a
+// number or as [min, max]. Unknown kinds and keys, wrong types and values out of range are errors
+// that say what is possible.
+func New(kind string, params map[string]any) (Degradation, error) {
+	build, ok := builders[kind]
+	if !ok {
+		return nil, suggest.Unknown("degradation", kind, Kinds())
+	}
+	known, done := build()
+	keys := make([]string, len(known))
+	for i, p := range known {
+		keys[i] = p.key
+	}
+	for _, key := range slices.Sorted(maps.Keys(params)) {
+		i := slices.Index(keys, key)
+		if i < 0 {
+			return nil, suggest.Unknown("parameter of degradation "+kind, key, keys)
+		}
+		if err := known[i].set(params[key]); err != nil {
+			return nil, fmt.Errorf("degradation %q, parameter %q: %w", kind, key, err)
+		}
+	}
+	return done(), nil
+}
+
+// set stores a decoded recipe value.
+func (p param) set(value any) error {
+	switch dst := p.dst.(type) {
+	case *bool:
+		b, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("is %v, must be true or false", value)
+		}
+		*dst = b
+	case *float64:
+		v, err := p.number(value)
+		if err != nil {
+			return err
+		}
+		*dst = v
+	case *Range:
+		vs, err := p.numbers(value)
+		if err != nil {
+			return err
+		}
+		if len(vs) > 2 || vs[0] > vs[len(vs)-1] {
+			return fmt.Errorf("is %v, must be a number or [min, max] with min <= max", value)
+		}
+		*dst = Range{vs[0], vs[len(vs)-1]}
+	case *[]float64:
+		vs, err := p.numbers(value)
+		if err != nil {
+			return err
+		}
+		*dst = vs
+	}
+	return nil
+}
+
+// numbers accepts one number or a list of at least one.
+func (p param) numbers(value any) ([]float64, error) {
+	var list []any
+	switch v := value.(type) {
+	case []any:
+		list = v
+	case []float64:
+		for _, x := range v {
+			list = append(list, x)
+		}
+	default:
+		list = []any{value}
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("is an empty list")
+	}
+	out := make([]float64, len(list))
+	for i, x := range list {
+		v, err := p.number(x)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = v
+	}
+	return out, nil
+}
+
+func (p param) number(value any) (float64, error) {
+	var v float64
+	switch x := value.(type) {
+	case float64:
+		v = x
+	case int:
+		v = float64(x)
+	case int64:
+		v = float64(x)
+	case uint64:
+		v = float64(x)
+	default:
+		return 0, fmt.Errorf("is %v (%T), must be a number", value, value)
+	}
+	if math.IsNaN(v) || v < p.lo || v > p.hi {
+		return 0, fmt.Errorf("is %g, must lie in %g..%g", v, p.lo, p.hi)
+	}
+	return v, nil
+}

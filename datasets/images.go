@@ -1,0 +1,233 @@
+package datasets
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/godcpt/godcpt/datasets/imageio"
+)
+
+// DefaultCacheBytes is how much memory decoded pictures may take: 1 GiB holds 2300 pictures of
+// 481x321 pixels.
+const DefaultCacheBytes = 1 << 30
+
+// Images is a list of picture files. Each is decoded when first needed and then kept in memory as
+// 8-bit RGB, as the official code reads it (grey becomes three equal channels, alpha is dropped, 16
+// bits are rounded), until the cache is full; further ones are decoded again each time, which is
+// as good as any eviction under random access.
+type Images struct {
+	fsys  fs.FS
+	root  string   // folder in messages, "" for an FS
+	names []string // slash-separated, relative, sorted
+	slots []slot
+	cache *cache
+}
+
+// slot guards one picture, so that two workers do not decode it twice.
+type slot struct {
+	mu  sync.Mutex
+	pic *picture
+}
+
+// cache counts the bytes in use; data sets that belong together share one.
+type cache struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// reserve takes n bytes if they are there.
+func (c *cache) reserve(n int64) bool {
+	if c.used.Add(n) <= c.limit {
+		return true
+	}
+	c.used.Add(-n)
+	return false
+}
+
+// FromDir lists the pictures in a folder and its sub-folders, sorted by path. Hidden files and
+// folders are left out. A folder without pictures is an error.
+func FromDir(dir string) (*Images, error) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the folder of pictures: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is a file, but a folder of pictures is needed", dir)
+	}
+	return list(os.DirFS(dir), dir, nil)
+}
+
+// FromFS lists the pictures in a file system (such as sample.FS) that match one of the patterns of
+// fs.Glob, or all of them, sub-folders included, if no pattern is given.
+func FromFS(fsys fs.FS, glob ...string) (*Images, error) { return list(fsys, "", glob) }
+
+func list(fsys fs.FS, root string, glob []string) (*Images, error) {
+	s := &Images{fsys: fsys, root: root, cache: &cache{limit: DefaultCacheBytes}}
+	var err error
+	if len(glob) == 0 {
+		err = s.walk()
+	} else {
+		err = s.match(glob)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the pictures in %s: %w", s.place(), err)
+	}
+	if len(s.names) == 0 {
+		return nil, fmt.Errorf("no pictures in %s: put files with %s there", s.place(), strings.Join(imageio.Extensions(), ", "))
+	}
+	slices.Sort(s.names)
+	s.names = slices.Compact(s.names)
+	s.slots = make([]slot, len(s.names))
+	return s, nil
+}
+
+func (s *Images) walk() error {
+	return fs.WalkDir(s.fsys, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && name != "." && strings.HasPrefix(entry.Name(), ".") {
+			return fs.SkipDir
+		}
+		if !entry.IsDir() && imageio.IsImage(name) {
+			s.names = append(s.names, name)
+		}
+		return nil
+	})
+}
+
+func (s *Images) match(glob []string) error {
+	for _, pattern := range glob {
+		found, err := fs.Glob(s.fsys, pattern)
+		if err != nil {
+			return fmt.Errorf("pattern %q: %w", pattern, err)
+		}
+		for _, name := range found {
+			if imageio.IsImage(name) {
+				s.names = append(s.names, name)
+			}
+		}
+	}
+	return nil
+}
+
+// place names where the pictures come from.
+func (s *Images) place() string {
+	if s.root == "" {
+		return "the given file system"
+	}
+	return s.root
+}
+
+// LimitCache sets how many bytes of decoded pictures are kept, instead of DefaultCacheBytes. Call
+// it before the first picture is read.
+func (s *Images) LimitCache(bytes int64) { s.cache.limit = bytes }
+
+// Len is the number of pictures.
+func (s *Images) Len() int { return len(s.names) }
+
+// Name returns the path of picture i, for people to read.
+func (s *Images) Name(i int) string { return filepath.Join(s.root, filepath.FromSlash(s.names[i])) }
+
+// Image returns the whole picture i, with 8-bit levels.
+func (s *Images) Image(i int) (*imageio.Image, error) {
+	p, err := s.load(i)
+	if err != nil {
+		return nil, err
+	}
+	return p.crop(0, 0, p.w, p.h), nil
+}
+
+// size returns the dimensions of picture i from the beginning of its file.
+func (s *Images) size(i int) (w, h int, err error) {
+	f, err := s.open(i)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer f.Close()
+	return imageio.Size(f, s.Name(i))
+}
+
+func (s *Images) open(i int) (fs.File, error) {
+	f, err := s.fsys.Open(s.names[i])
+	if err != nil {
+		return nil, fmt.Errorf("cannot open picture %s: %w", s.Name(i), cause(err))
+	}
+	return f, nil
+}
+
+// cause strips the relative path that an fs.PathError repeats.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+func (s *Images) load(i int) (*picture, error) {
+	slot := &s.slots[i]
+	slot.mu.Lock()
+	defer slot.mu.Unlock()
+	if slot.pic != nil {
+		return slot.pic, nil
+	}
+	f, err := s.open(i)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	im, err := imageio.Decode(f, s.Name(i))
+	if err != nil {
+		return nil, err
+	}
+	p := &picture{im.W, im.H, im.Quantize()}
+	if s.cache.reserve(int64(len(p.pix))) {
+		slot.pic = p
+	}
+	return p, nil
+}
+
+// stem is the name of picture i without folder and extension.
+func (s *Images) stem(i int) string {
+	base := path.Base(s.names[i])
+	return strings.TrimSuffix(base, path.Ext(base))
+}
+
+// picture is a decoded 8-bit RGB picture, HWC.
+type picture struct {
+	w, h int
+	pix  []uint8
+}
+
+// crop returns the w x h pixels from (x, y) on as values v/255. Pixels outside the picture are its
+// reflection (edge pixel not repeated).
+func (p *picture) crop(x, y, w, h int) *imageio.Image {
+	im := imageio.New(w, h)
+	inside := x >= 0 && x+w <= p.w
+	for row := range h {
+		src := p.pix[imageio.Reflect(y+row, p.h)*p.w*3:][:p.w*3]
+		dst := im.Pix[row*w*3 : (row+1)*w*3]
+		if inside {
+			for i, v := range src[x*3 : (x+w)*3] {
+				dst[i] = float32(v) / 255
+			}
+			continue
+		}
+		for column := range w {
+			from := imageio.Reflect(x+column, p.w) * 3
+			for c := range 3 {
+				dst[column*3+c] = float32(src[from+c]) / 255
+			}
+		}
+	}
+	return im
+}

@@ -1,0 +1,11 @@
+package dcpt
+
+// finetuning trains the network to restore degraded images (SRModel in the parity README, section
+// 5.2): from a pre-trained network, encoder and decoder, or from scratch as the baseline.
+type finetuning struct{ config StageConfig }
+
+func (f finetuning) scopes() []string { return []string{NetworkScope} }
+
+func (f finetuning) losses(m modules, b batchNodes) terms {
+	return terms{pixel: f.config.PixelLoss.Node(m.restore(b.lq), b.gt)}
+}

@@ -1,0 +1,41 @@
+package dcpt
+
+import (
+	"github.com/gomlx/compute/dtypes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// pretraining is Degradation Classification Pre-Training (paper section 3; DCPTModel and DCTModel in
+// the parity README, section 5.2). One step minimises the sum of two terms with one backward pass:
+//
+//   - the pixel loss: the network must reproduce the clean image from itself, so that it stays a
+//     restorer (or, direct, restore the degraded image);
+//   - the classification loss: the classifier must tell the degradation of the degraded image from
+//     the network's decoder features. Its gradient reaches encoder and decoder.
+//
+// Network and classifier have an optimizer each.
+type pretraining struct {
+	config StageConfig
+	direct bool
+}
+
+func (p pretraining) scopes() []string { return []string{NetworkScope, ClassifierScope} }
+
+func (p pretraining) losses(m modules, b batchNodes) terms {
+	source := b.gt
+	if p.direct {
+		source = b.lq
+	}
+	logits := m.classify(b.lq, m.features(b.lq))
+	return terms{
+		pixel:    p.config.PixelLoss.Node(m.restore(source), b.gt),
+		classify: p.config.ClassifyLoss.Node(logits, b.labels),
+		accuracy: accuracy(logits, b.labels),
+	}
+}
+
+// accuracy is the fraction of rows whose largest logit is the label's.
+func accuracy(logits, labels *Node) *Node {
+	hit := Equal(ArgMax(logits, -1, labels.DType()), labels)
+	return ReduceAllMean(ConvertDType(hit, dtypes.Float32))
+}

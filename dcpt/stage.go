@@ -1,0 +1,135 @@
+package dcpt
+
+import (
+	"errors"
+	"fmt"
+
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/godcpt/godcpt/internal/suggest"
+)
+
+// StageConfig is a training stage in a recipe. Which stage it is decides which fields are needed;
+// see the stage files: pretrain.go, finetune.go.
+type StageConfig struct {
+	Method              string       `yaml:"method"`                         // "dcpt", "direct" or "restore"
+	Steps               int          `yaml:"steps"`                          // iterations: optimizer steps
+	Batch               int          `yaml:"batch"`                          // images per step and device pass
+	Accumulate          int          `yaml:"accumulate,omitempty"`           // passes whose gradients are averaged for one step; 0 means 1
+	Patch               int          `yaml:"patch"`                          // side of the square training crops, pixels
+	PixelLoss           PixelLoss    `yaml:"pixel_loss"`                     // of the restored image
+	ClassifyLoss        ClassifyLoss `yaml:"classify_loss,omitempty"`        // of the degradation (dcpt, direct)
+	Optimizer           Optimizer    `yaml:"optimizer"`                      // of the network
+	ClassifierOptimizer Optimizer    `yaml:"classifier_optimizer,omitempty"` // of the classifier (dcpt, direct)
+	Schedule            Schedule     `yaml:"schedule,omitempty"`             // of the learning rates
+	GradClip            float64      `yaml:"grad_clip,omitempty"`            // largest L2 norm of the network's gradient; 0 means no limit
+	EMADecay            float64      `yaml:"ema_decay,omitempty"`            // of the weights' moving average, which is then what is evaluated; 0 means none
+	ValidateEvery       int          `yaml:"validate_every,omitempty"`       // steps between validations; 0 means only after the last step
+	SaveEvery           int          `yaml:"save_every,omitempty"`           // steps between checkpoints; 0 means only after the last step
+	Keep                int          `yaml:"keep,omitempty"`                 // newest checkpoints kept beside the best; 0 means 2
+}
+
+// stage is the method of a training stage: a loss on networks, and what it trains.
+type stage interface {
+	// scopes lists what the stage trains, one entry per optimizer.
+	scopes() []string
+	// losses builds the loss terms of a batch; their sum is minimised.
+	losses(m modules, b batchNodes) terms
+}
+
+// modules are the networks of a run, on the weights of its store.
+type modules struct {
+	store      *model.Store
+	network    Network
+	classifier Classifier
+}
+
+func (m modules) restore(x *Node) *Node {
+	restored, _ := m.network.Forward(m.store.Scope(NetworkScope), x)
+	return restored
+}
+
+func (m modules) features(x *Node) []*Node {
+	_, features := m.network.Forward(m.store.Scope(NetworkScope), x)
+	return features
+}
+
+func (m modules) classify(x *Node, features []*Node) *Node {
+	return m.classifier.Forward(m.store.Scope(ClassifierScope), x, features)
+}
+
+// batchNodes is a batch in the graph: lq and gt [N, H, W, 3] in [0, 1] (lq may leave it), labels [N].
+type batchNodes struct{ lq, gt, labels *Node }
+
+// terms are the parts of the loss of a batch; classify and accuracy are nil where nothing is classified.
+type terms struct {
+	pixel    *Node // scalar
+	classify *Node // scalar
+	accuracy *Node // fraction of the batch whose degradation is told rightly, 0 to 1
+}
+
+// Methods of StageConfig.Method.
+const (
+	MethodDCPT    = "dcpt"    // pre-training: reconstruct clean images, classify degraded ones
+	MethodDirect  = "direct"  // pre-training: restore and classify degraded images
+	MethodRestore = "restore" // restore degraded images
+)
+
+func methods() []string { return []string{MethodDCPT, MethodDirect, MethodRestore} }
+
+func (c StageConfig) newStage() (stage, error) {
+	switch c.Method {
+	case MethodDCPT:
+		return pretraining{c, false}, nil
+	case MethodDirect:
+		return pretraining{c, true}, nil
+	case MethodRestore:
+		return finetuning{c}, nil
+	}
+	return nil, suggest.Unknown("training method", c.Method, methods())
+}
+
+// classifies reports whether the stage trains the classifier.
+func (c StageConfig) classifies() bool { return c.Method == MethodDCPT || c.Method == MethodDirect }
+
+func (c StageConfig) keep() int { return orDefault(c.Keep, 2) }
+
+func (c StageConfig) accumulate() int { return orDefault(c.Accumulate, 1) }
+
+// Validate reports what is wrong with the configuration of a stage for a network.
+func (c StageConfig) Validate(network Network) error {
+	if _, err := c.newStage(); err != nil {
+		return err
+	}
+	for _, field := range []struct {
+		name  string
+		value int
+	}{{"steps", c.Steps}, {"batch", c.Batch}, {"patch", c.Patch}} {
+		if field.value < 1 {
+			return fmt.Errorf("%s is %d; it must be at least 1", field.name, field.value)
+		}
+	}
+	for _, field := range []struct {
+		name  string
+		value int
+	}{{"accumulate", c.Accumulate}, {"validate_every", c.ValidateEvery}, {"save_every", c.SaveEvery}, {"keep", c.Keep}} {
+		if field.value < 0 {
+			return fmt.Errorf("%s is %d; it must not be negative", field.name, field.value)
+		}
+	}
+	if multiple := network.SizeMultiple(); c.Patch%multiple != 0 {
+		return fmt.Errorf("patch is %d; the network needs a multiple of %d", c.Patch, multiple)
+	}
+	if !(c.EMADecay >= 0 && c.EMADecay < 1) {
+		return fmt.Errorf("ema_decay is %v; it must be in [0, 1)", c.EMADecay)
+	}
+	if !(c.GradClip >= 0) {
+		return fmt.Errorf("grad_clip is %v; it must not be negative", c.GradClip)
+	}
+	checks := []error{c.PixelLoss.Validate(), c.Optimizer.Validate(), c.Schedule.Validate(c.Steps)}
+	if c.classifies() {
+		checks = append(checks, c.ClassifyLoss.Validate(), c.ClassifierOptimizer.Validate())
+	}
+	return errors.Join(checks...)
+}

@@ -1,0 +1,326 @@
+package dcpt
+
+import (
+	"fmt"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/compute/dtypes"
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/godcpt/godcpt/datasets"
+)
+
+// Trainer runs the iterations of a stage: loss, gradients, clipping, optimizers and moving average in
+// one compiled graph. Its whole state is Store and Iteration; the graph is a pure function of these
+// and the batch. It is not safe for concurrent use.
+type Trainer struct {
+	Store     *model.Store
+	Iteration int // iterations done
+
+	backend    compute.Backend
+	config     StageConfig
+	stage      stage
+	modules    modules
+	groups     []group
+	accumulate *model.Exec // adds gradients; nil without accumulation
+	apply      *model.Exec // adds gradients and takes the step
+}
+
+// group is the weights that one optimizer trains.
+type group struct {
+	scope     string
+	weights   []*model.Variable
+	optimizer Optimizer
+}
+
+// StepResult is what an iteration reports; every value is from before its step.
+type StepResult struct {
+	Iteration     int       // from 1
+	Pixel         float64   // pixel loss, weighted
+	Classify      float64   // classification loss, weighted; 0 where nothing is classified
+	Total         float64   // their sum
+	Accuracy      float64   // of the classifier on the batch, 0 to 1
+	GradNorm      float64   // L2 norm of the network's gradient, before clipping
+	ClassifyNorm  float64   // L2 norm of the classifier's gradient
+	LearningRates []float64 // of each optimizer: network, classifier
+}
+
+// NotFiniteError tells that a loss or gradient was NaN or infinite. The step was not taken: the
+// weights are those of the iteration before.
+type NotFiniteError struct {
+	Iteration int
+	Files     []string // of the batch
+	Result    StepResult
+}
+
+func (e *NotFiniteError) Error() string {
+	return fmt.Sprintf("iteration %d: loss %v, gradient norm %v: not a finite number; the step was not taken. "+
+		"The batch: %v. Look for broken images among these; else lower the learning rate or set grad_clip",
+		e.Iteration, e.Result.Total, e.Result.GradNorm, e.Files)
+}
+
+// NewTrainer prepares a stage on a store that holds the weights of the network (and, where the stage
+// classifies, of the classifier). Missing optimizer state and moving average are created.
+func NewTrainer(backend compute.Backend, store *model.Store, network Network, classifier Classifier, config StageConfig) (*Trainer, error) {
+	if err := config.Validate(network); err != nil {
+		return nil, err
+	}
+	s, err := config.newStage()
+	if err != nil {
+		return nil, err
+	}
+	t := &Trainer{
+		Store: store, backend: backend, config: config, stage: s,
+		modules: modules{store: store, network: network, classifier: classifier},
+	}
+	for _, scope := range s.scopes() {
+		g := group{scope: scope, weights: trainable(store, scope), optimizer: config.Optimizer}
+		if scope == ClassifierScope {
+			g.optimizer = config.ClassifierOptimizer
+		}
+		if len(g.weights) == 0 {
+			return nil, fmt.Errorf("no weights below %s to train", scope)
+		}
+		if err := initMoments(store, g.weights); err != nil {
+			return nil, err
+		}
+		if config.EMADecay > 0 && scope == NetworkScope {
+			if err := initEMA(store, g.weights); err != nil {
+				return nil, err
+			}
+		}
+		t.groups = append(t.groups, g)
+	}
+	if config.accumulate() > 1 {
+		if err := t.initAccumulators(); err != nil {
+			return nil, err
+		}
+		if t.accumulate, err = model.NewExec(backend, store, t.graph(false)); err != nil {
+			return nil, err
+		}
+	}
+	if t.apply, err = model.NewExec(backend, store, t.graph(true)); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// Close frees the compiled graphs.
+func (t *Trainer) Close() {
+	t.apply.Finalize()
+	if t.accumulate != nil {
+		t.accumulate.Finalize()
+	}
+}
+
+// gradientScope holds sums of gradients between the passes of an iteration. They are zero between
+// iterations, so they are not part of the state.
+const gradientScope = "/gradients"
+
+func (t *Trainer) initAccumulators() error {
+	for _, g := range t.groups {
+		for _, w := range g.weights {
+			if t.Store.GetVariable(gradientScope+w.Path()) != nil {
+				continue
+			}
+			v, err := t.Store.CreateVariable(gradientScope+w.Path(), tensors.FromShape(w.Shape()))
+			if err != nil {
+				return err
+			}
+			v.SetTrainable(false)
+		}
+	}
+	return nil
+}
+
+// Passes is the number of batches that an iteration takes.
+func (t *Trainer) Passes() int { return t.config.accumulate() }
+
+// LearningRates returns the rate of each optimizer in an iteration (from 1).
+func (t *Trainer) LearningRates(iteration int) []float64 {
+	rates := make([]float64, len(t.groups))
+	for i, g := range t.groups {
+		rates[i] = t.config.Schedule.LR(g.optimizer.LR, iteration)
+	}
+	return rates
+}
+
+// Step runs one iteration on Passes batches. On a *NotFiniteError the weights are unchanged.
+func (t *Trainer) Step(batches ...*datasets.Batch) (StepResult, error) {
+	if len(batches) != t.Passes() {
+		return StepResult{}, fmt.Errorf("%d batches for an iteration of %d passes", len(batches), t.Passes())
+	}
+	iteration := t.Iteration + 1
+	result := StepResult{Iteration: iteration, LearningRates: t.LearningRates(iteration)}
+	var scalars []float32
+	for i, g := range t.groups {
+		scalars = append(scalars, g.optimizer.stepScalars(result.LearningRates[i], iteration)...)
+	}
+	scalarTensor := tensors.FromFlatDataAndDimensions(scalars, len(t.groups), numStepScalars)
+	defer scalarTensor.FinalizeAll()
+
+	var files []string
+	finite := true
+	for i, b := range batches {
+		files = append(files, b.Names...)
+		exec := t.accumulate
+		if i == len(batches)-1 {
+			exec = t.apply
+		}
+		values, err := t.pass(exec, b, scalarTensor)
+		if err != nil {
+			return result, fmt.Errorf("iteration %d: %w", iteration, err)
+		}
+		share := 1 / float64(len(batches))
+		result.Pixel += share * float64(values[0])
+		result.Classify += share * float64(values[1])
+		result.Accuracy += share * float64(values[2])
+		result.GradNorm, result.ClassifyNorm = float64(values[3]), float64(values[4])
+		finite = finite && values[5] == 1
+	}
+	result.Total = result.Pixel + result.Classify
+	if !finite {
+		return result, &NotFiniteError{Iteration: iteration, Files: files, Result: result}
+	}
+	t.Iteration = iteration
+	return result, nil
+}
+
+// pass runs one batch and returns what graph reports.
+func (t *Trainer) pass(exec *model.Exec, b *datasets.Batch, scalars *tensors.Tensor) ([]float32, error) {
+	inputs := []*tensors.Tensor{
+		tensors.FromFlatDataAndDimensions(b.LQ, b.N, b.H, b.W, 3),
+		tensors.FromFlatDataAndDimensions(b.GT, b.N, b.H, b.W, 3),
+		tensors.FromFlatDataAndDimensions(b.Labels, b.N),
+	}
+	defer func() {
+		for _, in := range inputs {
+			in.FinalizeAll()
+		}
+	}()
+	report, err := exec.Call1(inputs[0], inputs[1], inputs[2], scalars)
+	if err != nil {
+		return nil, err
+	}
+	defer report.FinalizeAll()
+	return tensors.CopyFlatData[float32](report)
+}
+
+// graph builds a pass. With apply it ends in the optimizers' step, else it only adds up gradients.
+// It reports [pixel loss, classification loss, accuracy, gradient norms of network and classifier,
+// 1 if all is finite].
+func (t *Trainer) graph(apply bool) func(*model.Scope, *Node, *Node, *Node, *Node) *Node {
+	return func(_ *model.Scope, lq, gt, labels, scalars *Node) *Node {
+		g := lq.Graph()
+		t.Store.SetTraining(g, true)
+		loss := t.stage.losses(t.modules, batchNodes{lq: lq, gt: gt, labels: labels})
+		zero := ScalarZero(g, dtypes.Float32)
+		total := loss.pixel
+		if loss.classify == nil {
+			loss.classify, loss.accuracy = zero, zero
+		} else {
+			total = Add(total, loss.classify)
+		}
+		gradients := t.gradients(total, apply)
+
+		norms := []*Node{zero, zero}
+		finite := IsFinite(total)
+		for i, group := range gradients {
+			square := sumOfSquares(group)
+			norms[i] = Sqrt(square)
+			finite = LogicalAnd(finite, IsFinite(square))
+		}
+		if apply {
+			t.applyStep(gradients, norms[0], scalars, finite)
+		}
+		report := []*Node{loss.pixel, loss.classify, loss.accuracy, norms[0], norms[1], ConvertDType(finite, dtypes.Float32)}
+		for i := range report {
+			report[i] = Reshape(report[i], 1)
+		}
+		return Concatenate(report, 0)
+	}
+}
+
+// sumOfSquares adds the squares of all elements of all gradients. The last sum is a real matrix
+// product: as a chain of additions XLA would repeat all of it in the update of every weight.
+func sumOfSquares(gradients []*Node) *Node {
+	const width = 8
+	parts := make([]*Node, len(gradients))
+	for i, gradient := range gradients {
+		parts[i] = Reshape(ReduceAllSum(Square(gradient)), 1, 1)
+	}
+	column := BroadcastToDims(Concatenate(parts, 0), len(parts), width)
+	ones := Ones(column.Graph(), shapes.Make(column.DType(), width, len(parts)))
+	return Reshape(Slice(Dot(ones, column).Product(), AxisElem(0), AxisElem(0)))
+}
+
+// gradients returns the gradient of every weight, by group, averaged over the passes so far.
+func (t *Trainer) gradients(total *Node, last bool) [][]*Node {
+	g := total.Graph()
+	var weights []*Node
+	for _, group := range t.groups {
+		for _, w := range group.weights {
+			weights = append(weights, w.NodeValue(g))
+		}
+	}
+	all := Gradient(total, weights...)
+	var grouped [][]*Node
+	for _, group := range t.groups {
+		grouped = append(grouped, all[:len(group.weights)])
+		all = all[len(group.weights):]
+		if t.config.accumulate() > 1 {
+			t.addUp(group, grouped[len(grouped)-1], last)
+		}
+	}
+	return grouped
+}
+
+// addUp replaces the gradients by the running averages, and clears these in the last pass.
+func (t *Trainer) addUp(group group, gradients []*Node, last bool) {
+	for i, w := range group.weights {
+		sum := t.Store.GetVariable(gradientScope + w.Path())
+		g := gradients[i].Graph()
+		gradients[i] = Add(sum.NodeValue(g), MulScalar(gradients[i], 1/float64(t.config.accumulate())))
+		if last {
+			sum.SetNodeValue(ZerosLike(gradients[i]))
+		} else {
+			sum.SetNodeValue(gradients[i])
+		}
+	}
+}
+
+// applyStep clips the network's gradient, steps every optimizer and moves the average.
+func (t *Trainer) applyStep(gradients [][]*Node, norm, scalars, ok *Node) {
+	g := scalars.Graph()
+	for i, group := range t.groups {
+		groupScalars := Reshape(Slice(scalars, AxisElem(i)), numStepScalars)
+		for k, w := range group.weights {
+			gradient := gradients[i][k]
+			if group.scope == NetworkScope && t.config.GradClip > 0 {
+				gradient = Mul(gradient, clipFactor(norm, t.config.GradClip))
+			}
+			group.optimizer.update(w, gradient, groupScalars, ok)
+			if group.scope == NetworkScope && t.config.EMADecay > 0 {
+				updateEMA(g, w, t.config.EMADecay, ok)
+			}
+		}
+	}
+}
+
+// clipFactor is min(1, limit/(norm+1e-6)), as PyTorch's clip_grad_norm_.
+func clipFactor(norm *Node, limit float64) *Node {
+	return MinScalar(Inverse(MulScalar(AddScalar(norm, 1e-6), 1/limit)), 1)
+}
+
+// BestWeightsScope is where the weights to evaluate are: the moving average if there is one.
+func (t *Trainer) BestWeightsScope() string { return evaluationScope(t.Store) }
+
+func evaluationScope(store *model.Store) string {
+	if store.Scope(EMAScope).NumVariables() > 0 {
+		return EMAScope
+	}
+	return NetworkScope
+}

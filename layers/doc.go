@@ -1,0 +1,22 @@
+// Package layers holds the building blocks of image restoration networks as GoMLX graphs.
+//
+// Images and features are NHWC float32: [batch, height, width, channels]. A layer that owns
+// weights takes the scope that holds them and names them as the PyTorch implementations do
+// ("weight", "bias"), with kernels as [kernel height, kernel width, input channels, output
+// channels]; package dcpt/torch converts between the two layouts.
+//
+// Most layers have two formulations that compute the same values. The training form carries a
+// gradient of its own, made of matrix products that XLA runs fast and that stop it from fusing
+// whole chains of layers into every one of their users. The inference form is the plain graph.
+// The flag that scope.IsTraining reads chooses between them, in one place: training.
+package layers
+
+import (
+	"github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// training reports whether the graph under construction needs gradients that are fast.
+func training(scope *model.Scope, x *graph.Node) bool {
+	return scope.IsTraining(x.Graph())
+}

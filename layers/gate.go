@@ -1,0 +1,55 @@
+package layers
+
+import (
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// SimpleGate multiplies the first half of the channels by the second: [..., 2C] to [..., C]
+// (NAFNet, arXiv 2204.04676, section 3.3).
+func SimpleGate(x *Node) *Node {
+	c := x.Shape().Dim(-1) / 2
+	return Mul(
+		Slice(x, AxisRange().Spacer(), AxisRange(0, c)),
+		Slice(x, AxisRange().Spacer(), AxisRange(c, 2*c)))
+}
+
+// SimplifiedChannelAttention multiplies each channel of x [N, H, W, C] by a 1x1 convolution of the
+// channels' global averages, with no activation (NAFNet, section 3.3). The convolution's weights,
+// "weight" [1, 1, C, C] and "bias" [C], are in scope.
+func SimplifiedChannelAttention(scope *model.Scope, x *Node) *Node {
+	train := training(scope, x)
+	kernel, bias := pointwiseWeights(scope, x, x.Shape().Dim(-1), true)
+	attention := Add(Dot(globalAverage(train, x), kernel).Product(), ExpandLeftToRank(bias, 2))
+	return scaleImages(train, x, attention)
+}
+
+// globalAverage is the mean over the pixels: [N, H, W, C] to [N, C].
+func globalAverage(train bool, x *Node) *Node {
+	if !train {
+		return ReduceMean(x, 1, 2)
+	}
+	n, h, w, c := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2), x.Shape().Dim(3)
+	perPixel := 1 / float64(h*w)
+	return withGradient(
+		func(in []*Node) *Node { return MulScalar(sumPixels(in[0]), perPixel) },
+		func(_ []*Node, v *Node) []*Node {
+			return []*Node{BroadcastToDims(Reshape(MulScalar(v, perPixel), n, 1, 1, c), n, h, w, c)}
+		}, x)
+}
+
+// GlobalAverage is the mean over the pixels: [N, H, W, C] to [N, C].
+func GlobalAverage(scope *model.Scope, x *Node) *Node { return globalAverage(training(scope, x), x) }
+
+// scaleImages multiplies x [N, H, W, C] by s [N, C].
+func scaleImages(train bool, x, s *Node) *Node {
+	n, c := x.Shape().Dim(0), x.Shape().Dim(3)
+	forward := func(in []*Node) *Node { return Mul(in[0], Reshape(in[1], n, 1, 1, c)) }
+	if !train {
+		return forward([]*Node{x, s})
+	}
+	backward := func(in []*Node, v *Node) []*Node {
+		return []*Node{Mul(v, Reshape(in[1], n, 1, 1, c)), sumPixels(Mul(v, in[0]))}
+	}
+	return withGradient(forward, backward, x, s)
+}

@@ -1,0 +1,70 @@
+package layers
+
+import (
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/ml/model"
+)
+
+// LayerNorm normalises the channels of each pixel and applies a weight and a bias per channel:
+// (x-mean)/sqrt(var+epsilon)*weight+bias with the biased variance. x is [..., C]; the weights are
+// "weight" and "bias" [C]. NAFNet and the degradation classifier use epsilon 1e-6
+// (parity README, sections 4.1 and 4.6).
+func LayerNorm(scope *model.Scope, x *Node, epsilon float64) *Node {
+	weight, bias := normWeights(scope, x)
+	h := normalise(training(scope, x), x, epsilon)
+	return addBias(training(scope, x), scaleChannels(training(scope, x), h, weight), bias)
+}
+
+// NormPointwise is LayerNorm followed by Pointwise, with the affine part of the norm folded into the
+// weights of the convolution when training: its gradients then cost parameter-sized work only.
+func NormPointwise(norm, conv *model.Scope, x *Node, out int, epsilon float64) *Node {
+	weight, bias := normWeights(norm, x)
+	kernel, convBias := pointwiseWeights(conv, x, out, true)
+	if !training(norm, x) {
+		h := Add(Mul(normalise(false, x, epsilon), ExpandLeftToRank(weight, x.Rank())), ExpandLeftToRank(bias, x.Rank()))
+		return addBias(false, matmulChannels(h, kernel), convBias)
+	}
+	channels := x.Shape().Dim(-1)
+	folded := Mul(kernel, Reshape(weight, channels, 1))
+	convBias = Add(convBias, Reshape(Dot(Reshape(bias, 1, channels), kernel).Product(), out))
+	return addBias(true, matmulChannels(normalise(true, x, epsilon), folded), convBias)
+}
+
+func normWeights(scope *model.Scope, x *Node) (weight, bias *Node) {
+	g, channels := x.Graph(), x.Shape().Dim(-1)
+	return Param(scope, g, "weight", Constant(1), channels), Param(scope, g, "bias", Constant(0), channels)
+}
+
+// normalise returns (x-mean)/sqrt(var+epsilon) over the channels of each pixel.
+func normalise(train bool, x *Node, epsilon float64) *Node {
+	if !train {
+		centred := Sub(x, ReduceAndKeep(x, ReduceMean, -1))
+		variance := ReduceAndKeep(Square(centred), ReduceMean, -1)
+		return Div(centred, Sqrt(AddScalar(variance, epsilon)))
+	}
+	// The mean as a real matrix product also keeps XLA from recomputing x, and with it the whole
+	// residual stream, inside each of its users.
+	var inverse, normalised *Node
+	forward := func(in []*Node) *Node {
+		centred := Sub(in[0], meanChannels(in[0]))
+		inverse = Inverse(Sqrt(AddScalar(meanChannels(Square(centred)), epsilon))) // Rsqrt has no gradient
+		normalised = Mul(centred, inverse)
+		return normalised
+	}
+	backward := func(_ []*Node, v *Node) []*Node {
+		return []*Node{Mul(inverse, Sub(Sub(v, meanChannels(v)), Mul(normalised, meanChannels(Mul(v, normalised)))))}
+	}
+	return Reshape(withGradient(forward, backward, rows(x)), x.Shape().Dimensions...)
+}
+
+// scaleChannels multiplies x [..., C] by s [C].
+func scaleChannels(train bool, x, s *Node) *Node {
+	forward := func(in []*Node) *Node { return Mul(in[0], ExpandLeftToRank(in[1], in[0].Rank())) }
+	if !train {
+		return forward([]*Node{x, s})
+	}
+	backward := func(in []*Node, v *Node) []*Node {
+		return []*Node{Mul(v, ExpandLeftToRank(in[1], v.Rank())), sumRows(Mul(v, in[0]))}
+	}
+	return withGradient(forward, backward, x, s)
+}
