@@ -7,5 +7,6 @@ type finetuning struct{ config StageConfig }
 func (f finetuning) scopes() []string { return []string{NetworkScope} }
 
 func (f finetuning) losses(m modules, b batchNodes) terms {
-	return terms{pixel: f.config.PixelLoss.Node(m.restore(b.lq), b.gt)}
+	restored, _ := m.forward(b.lq)
+	return terms{pixel: f.config.PixelLoss.Node(restored, b.gt)}
 }

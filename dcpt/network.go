@@ -2,6 +2,8 @@ package dcpt
 
 import (
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"sort"
 
@@ -32,13 +34,14 @@ type Network interface {
 	Validate() error
 }
 
-// NetworkConfig names a network in a recipe or a checkpoint: a preset, or an architecture with the
-// fields of its configuration. Fields beside a preset replace the preset's.
-type NetworkConfig struct {
-	Preset string         `yaml:"preset,omitempty" json:"preset,omitempty"`
-	Arch   string         `yaml:"arch,omitempty" json:"arch,omitempty"`
-	Fields map[string]any `yaml:",inline" json:"fields,omitempty"`
-}
+// NetworkConfig names a network in a recipe or a checkpoint: "preset", or "arch" (an architecture),
+// and fields of the network's configuration, which replace the preset's.
+type NetworkConfig map[string]any
+
+const (
+	presetKey = "preset"
+	archKey   = "arch"
+)
 
 // architectures holds the networks by name; a new one is a file and a line here.
 var architectures = map[string]architecture{
@@ -75,18 +78,20 @@ func Presets() []string {
 // NewNetwork builds the network that config names. An unknown preset, architecture or field is an
 // error that lists what exists.
 func NewNetwork(config NetworkConfig) (Network, error) {
-	archName, preset := config.Arch, Network(nil)
-	if config.Preset != "" {
+	presetName, _ := config[presetKey].(string)
+	givenArch, _ := config[archKey].(string)
+	archName, preset := givenArch, Network(nil)
+	if presetName != "" {
 		for name, a := range architectures {
-			if p, ok := a.presets[config.Preset]; ok {
+			if p, ok := a.presets[presetName]; ok {
 				archName, preset = name, p
 			}
 		}
 		if preset == nil {
-			return nil, suggest.Unknown("network preset", config.Preset, Presets())
+			return nil, suggest.Unknown("network preset", presetName, Presets())
 		}
-		if config.Arch != "" && config.Arch != archName {
-			return nil, fmt.Errorf("network preset %q is a %s, not a %s: leave arch out", config.Preset, archName, config.Arch)
+		if givenArch != "" && givenArch != archName {
+			return nil, fmt.Errorf("network preset %q is a %s, not a %s: leave arch out", presetName, archName, givenArch)
 		}
 	}
 	if archName == "" {
@@ -96,7 +101,10 @@ func NewNetwork(config NetworkConfig) (Network, error) {
 	if !ok {
 		return nil, suggest.Unknown("network architecture", archName, Architectures())
 	}
-	network, err := arch.decode(preset, config.Fields)
+	fields := maps.Clone(map[string]any(config))
+	delete(fields, presetKey)
+	delete(fields, archKey)
+	network, err := arch.decode(preset, fields)
 	if err != nil {
 		return nil, fmt.Errorf("network %s: %w", archName, err)
 	}
@@ -132,6 +140,28 @@ func decodeInto[T any, P interface {
 		return nil, err
 	}
 	return network, nil
+}
+
+// ConfigOf describes a network in full, without a preset: what a checkpoint records.
+func ConfigOf(network Network) (NetworkConfig, error) {
+	for name, a := range architectures {
+		for _, preset := range a.presets {
+			if reflect.TypeOf(preset) != reflect.TypeOf(network) {
+				continue
+			}
+			data, err := yaml.Marshal(network)
+			if err != nil {
+				return nil, err
+			}
+			config := NetworkConfig{}
+			if err := yaml.Unmarshal(data, &config); err != nil {
+				return nil, err
+			}
+			config[archKey] = name
+			return config, nil
+		}
+	}
+	return nil, fmt.Errorf("%T is not a registered network architecture", network)
 }
 
 func sortedKeys[V any](m map[string]V) []string {

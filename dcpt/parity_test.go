@@ -14,6 +14,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/godcpt/godcpt/dcpt/torch"
+	"github.com/godcpt/godcpt/internal/backend/backendtest"
 	"github.com/godcpt/godcpt/internal/paritytest"
 	"github.com/godcpt/godcpt/layers"
 )
@@ -104,10 +105,10 @@ const goBackendLimit = 1 << 20
 func forEachBackend(t *testing.T, folders []string, check func(t *testing.T, backend compute.Backend, folder string)) {
 	for _, folder := range folders {
 		t.Run(filepath.Base(folder), func(t *testing.T) {
-			t.Run("xla", func(t *testing.T) { check(t, xlaBackend(t), folder) })
+			t.Run("xla", func(t *testing.T) { check(t, backendtest.ForTest(t), folder) })
 			info, err := os.Stat(filepath.Join(folder, "weights.safetensors"))
 			if err == nil && info.Size() <= goBackendLimit {
-				t.Run("go", func(t *testing.T) { check(t, goBackend(t), folder) })
+				t.Run("go", func(t *testing.T) { check(t, backendtest.Go(t), folder) })
 			}
 		})
 	}

@@ -22,13 +22,23 @@ type pretraining struct {
 func (p pretraining) scopes() []string { return []string{NetworkScope, ClassifierScope} }
 
 func (p pretraining) losses(m modules, b batchNodes) terms {
-	source := b.gt
+	var restored *Node
+	var features []*Node
 	if p.direct {
-		source = b.lq
+		restored, features = m.forward(b.lq)
+	} else {
+		// Both passes as one batch: the samples do not see each other, and the network is built,
+		// compiled and differentiated once.
+		n := b.lq.Shape().Dim(0)
+		restored, features = m.forward(Concatenate([]*Node{b.gt, b.lq}, 0))
+		restored = Slice(restored, AxisRange(0, n))
+		for i := range features {
+			features[i] = Slice(features[i], AxisRange(n, 2*n))
+		}
 	}
-	logits := m.classify(b.lq, m.features(b.lq))
+	logits := m.classify(b.lq, features)
 	return terms{
-		pixel:    p.config.PixelLoss.Node(m.restore(source), b.gt),
+		pixel:    p.config.PixelLoss.Node(restored, b.gt),
 		classify: p.config.ClassifyLoss.Node(logits, b.labels),
 		accuracy: accuracy(logits, b.labels),
 	}

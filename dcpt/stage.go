@@ -45,14 +45,8 @@ type modules struct {
 	classifier Classifier
 }
 
-func (m modules) restore(x *Node) *Node {
-	restored, _ := m.network.Forward(m.store.Scope(NetworkScope), x)
-	return restored
-}
-
-func (m modules) features(x *Node) []*Node {
-	_, features := m.network.Forward(m.store.Scope(NetworkScope), x)
-	return features
+func (m modules) forward(x *Node) (restored *Node, features []*Node) {
+	return m.network.Forward(m.store.Scope(NetworkScope), x)
 }
 
 func (m modules) classify(x *Node, features []*Node) *Node {

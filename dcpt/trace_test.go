@@ -14,6 +14,7 @@ import (
 
 	"github.com/godcpt/godcpt/datasets"
 	"github.com/godcpt/godcpt/dcpt/torch"
+	"github.com/godcpt/godcpt/internal/backend/backendtest"
 	"github.com/godcpt/godcpt/internal/paritytest"
 )
 
@@ -126,9 +127,9 @@ func (c traceCase) stage(t *testing.T) StageConfig {
 func TestParityTraces(t *testing.T) {
 	for _, folder := range paritytest.Cases(t, "trace_") {
 		t.Run(filepath.Base(folder), func(t *testing.T) {
-			t.Run("xla", func(t *testing.T) { testTrace(t, xlaBackend(t), folder) })
+			t.Run("xla", func(t *testing.T) { testTrace(t, backendtest.ForTest(t), folder) })
 			if strings.HasSuffix(folder, "finetune_psnr_clip") || strings.HasSuffix(folder, "dct_direct") { // the shortest of each kind
-				t.Run("go", func(t *testing.T) { testTrace(t, goBackend(t), folder) })
+				t.Run("go", func(t *testing.T) { testTrace(t, backendtest.Go(t), folder) })
 			}
 		})
 	}

@@ -10,7 +10,7 @@ import (
 type Conv struct {
 	Kernel  int  // odd: 3, 7 ...
 	Stride  int  // 0 means 1
-	Padding int  // rows and columns of zeros on each side; 0 means Kernel/2
+	Padding int  // rows and columns of zeros on each side, less than Kernel; 0 means Kernel/2
 	NoBias  bool // leave "bias" out
 	Init    Init // of the kernel; nil is PyTorch's default, uniform within 1/sqrt(fan in)
 }
@@ -26,6 +26,9 @@ func (c Conv) Apply(scope *model.Scope, x *Node, out int) *Node {
 	stride, padding, in := max(c.Stride, 1), c.Padding, x.Shape().Dim(-1)
 	if padding == 0 {
 		padding = c.Kernel / 2
+	}
+	if padding >= c.Kernel {
+		exceptions.Panicf("layers.Conv: padding %d is not smaller than the kernel %d: GoMLX has no gradient for it", padding, c.Kernel)
 	}
 	init := c.Init
 	if init == nil {

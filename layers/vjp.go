@@ -9,7 +9,7 @@ import (
 // withGradient returns forward(inputs) with the gradients that backward gives: one per input, for
 // the gradient v of the result. GoMLX offers a custom gradient for one input only; an identity
 // around each input and one around the result carry several. The gradient that autodiff builds for
-// forward is never used, so XLA drops it. Gradients may be taken once per graph.
+// forward is never used, so XLA drops it.
 func withGradient(forward func(in []*Node) *Node, backward func(in []*Node, v *Node) []*Node, inputs ...*Node) *Node {
 	var v *Node
 	var gradients []*Node
@@ -23,7 +23,10 @@ func withGradient(forward func(in []*Node) *Node, backward func(in []*Node, v *N
 			return gradients[i]
 		})
 	}
-	return IdentityWithCustomGradient(forward(wrapped), func(_, g *Node) *Node { v = g; return g })
+	return IdentityWithCustomGradient(forward(wrapped), func(_, g *Node) *Node {
+		v, gradients = g, nil // anew for each loss that is differentiated in this graph
+		return g
+	})
 }
 
 // dotWidth is how many equal rows or columns of ones a sum over a matrix is given: a product with

@@ -1,0 +1,353 @@
+package dcpt
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/godcpt/godcpt/datasets"
+	"github.com/godcpt/godcpt/datasets/degrade"
+	"github.com/godcpt/godcpt/datasets/sample"
+	"github.com/godcpt/godcpt/internal/suggest"
+)
+
+// Recipe is one experiment as data: what the YAML files in recipes/ hold.
+type Recipe struct {
+	Name        string        `yaml:"name"`
+	Description string        `yaml:"description,omitempty"`
+	Seed        int64         `yaml:"seed"`                 // of initial weights and data
+	Network     NetworkConfig `yaml:"network"`              // preset or architecture
+	Classifier  Classifier    `yaml:"classifier,omitempty"` // of the degradation, for pre-training
+	Data        Data          `yaml:"data"`
+	Pretrain    *StageConfig  `yaml:"pretrain,omitempty"`
+	Finetune    *StageConfig  `yaml:"finetune,omitempty"`
+}
+
+// Data names the images. A relative folder is below Root; a relative Root is below the current folder.
+type Data struct {
+	Root  string `yaml:"root,omitempty"`
+	Train []Set  `yaml:"train"`
+	Test  []Set  `yaml:"test,omitempty"` // whole images, never trained on
+}
+
+// Set is one data set: clean images to degrade (Images, Degrade) or a folder of pairs (LQ, GT).
+// In the training list the sets of one name are one class of the degradation classifier.
+type Set struct {
+	Name    string         `yaml:"name"`
+	Images  string         `yaml:"images,omitempty"`  // folder of clean images, or sample:train, sample:test
+	Degrade map[string]any `yaml:"degrade,omitempty"` // kind and its parameters: see package degrade
+	LQ      string         `yaml:"lq,omitempty"`      // folder of degraded images
+	GT      string         `yaml:"gt,omitempty"`      // folder of clean images
+	Pair    string         `yaml:"pair,omitempty"`    // same (default), prefix or rain: see datasets.PairedConfig
+	Enlarge int            `yaml:"enlarge,omitempty"` // times the set is repeated in an epoch; 0 means 1
+}
+
+// Stages of a recipe.
+const (
+	StagePretrain = "pretrain"
+	StageFinetune = "finetune"
+)
+
+// Stage returns the configuration of a stage.
+func (r *Recipe) Stage(name string) (StageConfig, error) {
+	stages := map[string]*StageConfig{StagePretrain: r.Pretrain, StageFinetune: r.Finetune}
+	config, ok := stages[name]
+	if !ok {
+		return StageConfig{}, suggest.Unknown("stage", name, sortedKeys(stages))
+	}
+	if config == nil {
+		return StageConfig{}, fmt.Errorf("recipe %s has no stage %s", r.Name, name)
+	}
+	return *config, nil
+}
+
+// Classes lists the names of the degradations: of the training sets, in order.
+func (r *Recipe) Classes() []string {
+	var names []string
+	for _, s := range r.Data.Train {
+		if !slices.Contains(names, s.Name) {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// LoadRecipe reads a recipe file and applies settings of the form "key=value", where key is a path
+// such as "pretrain.optimizer.lr" or "data.train.0.enlarge" and value is YAML.
+func LoadRecipe(path string, settings ...string) (*Recipe, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read the recipe: %w", err)
+	}
+	r, err := ParseRecipe(data, settings...)
+	if err != nil {
+		return nil, fmt.Errorf("recipe %s: %w", path, err)
+	}
+	return r, nil
+}
+
+// ParseRecipe is LoadRecipe for a recipe in memory.
+func ParseRecipe(data []byte, settings ...string) (*Recipe, error) {
+	var tree map[string]any
+	if err := yaml.Unmarshal(data, &tree); err != nil {
+		return nil, fmt.Errorf("not valid YAML: %w", err)
+	}
+	for _, s := range settings {
+		if err := applySetting(tree, s); err != nil {
+			return nil, fmt.Errorf("setting %q: %w", s, err)
+		}
+	}
+	if err := checkKeys("", tree, reflect.TypeFor[Recipe]()); err != nil {
+		return nil, err
+	}
+	merged, err := yaml.Marshal(tree)
+	if err != nil {
+		return nil, err
+	}
+	r := &Recipe{}
+	if err := yaml.NewDecoder(bytes.NewReader(merged), yaml.Strict()).Decode(r); err != nil {
+		return nil, err
+	}
+	return r, r.Validate()
+}
+
+// YAML returns the recipe as it was resolved: settings applied.
+func (r *Recipe) YAML() ([]byte, error) { return yaml.Marshal(r) }
+
+// Validate reports everything that can be wrong before data is read.
+func (r *Recipe) Validate() error {
+	network, err := NewNetwork(r.Network)
+	if err != nil {
+		return err
+	}
+	if r.Name == "" {
+		return errors.New("the recipe has no name")
+	}
+	if r.Pretrain == nil && r.Finetune == nil {
+		return errors.New("the recipe has no stage: give pretrain, finetune or both")
+	}
+	var problems []error
+	for name, config := range map[string]*StageConfig{StagePretrain: r.Pretrain, StageFinetune: r.Finetune} {
+		if config == nil {
+			continue
+		}
+		if err := config.Validate(network); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	if len(r.Data.Train) == 0 {
+		problems = append(problems, errors.New("data: no training set"))
+	}
+	for _, sets := range [][]Set{r.Data.Train, r.Data.Test} {
+		for _, s := range sets {
+			problems = append(problems, s.validate())
+		}
+	}
+	if r.Pretrain != nil {
+		problems = append(problems, r.Classifier.Complete(network.FeatureDims(), len(r.Classes())).Validate())
+	}
+	return errors.Join(problems...)
+}
+
+func (s Set) validate() error {
+	synthetic, paired := s.Images != "" || s.Degrade != nil, s.LQ != "" || s.GT != ""
+	switch {
+	case s.Name == "":
+		return errors.New("data: a set has no name")
+	case synthetic == paired:
+		return fmt.Errorf("data set %s: give images and degrade, or lq and gt", s.Name)
+	case synthetic && (s.Images == "" || s.Degrade == nil):
+		return fmt.Errorf("data set %s: images and degrade belong together", s.Name)
+	case paired && (s.LQ == "" || s.GT == ""):
+		return fmt.Errorf("data set %s: lq and gt belong together", s.Name)
+	case synthetic && s.Pair != "":
+		return fmt.Errorf("data set %s: pair belongs to lq and gt", s.Name)
+	case s.Enlarge < 0:
+		return fmt.Errorf("data set %s: enlarge is %d; it must not be negative", s.Name, s.Enlarge)
+	}
+	if synthetic {
+		if _, err := s.degradation(); err != nil {
+			return fmt.Errorf("data set %s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
+func (s Set) degradation() (degrade.Degradation, error) {
+	kind, ok := s.Degrade["kind"].(string)
+	if !ok {
+		return nil, fmt.Errorf("degrade has no kind; known: %s", strings.Join(degrade.Kinds(), ", "))
+	}
+	params := make(map[string]any, len(s.Degrade))
+	for key, value := range s.Degrade {
+		if key != "kind" {
+			params[key] = value
+		}
+	}
+	return degrade.New(kind, params)
+}
+
+// TrainingSet opens the training sets as one: random crops of the given side, flips and transpositions.
+func (r *Recipe) TrainingSet(patch int) (datasets.Dataset, error) {
+	return r.Data.open(r.Data.Train, uint64(r.Seed), patch, false)
+}
+
+// TestSet opens the test sets as one: whole images, degraded the same way each time.
+func (r *Recipe) TestSet() (datasets.Dataset, error) {
+	if len(r.Data.Test) == 0 {
+		return nil, fmt.Errorf("recipe %s names no test set: add data.test", r.Name)
+	}
+	return r.Data.open(r.Data.Test, uint64(r.Seed), 0, true)
+}
+
+// ValidationSet opens the centre of every test image, patch pixels wide, for scores during training.
+func (r *Recipe) ValidationSet(patch int) (datasets.Dataset, error) {
+	return r.Data.open(r.Data.Test, uint64(r.Seed), patch, true)
+}
+
+func (d Data) open(sets []Set, seed uint64, patch int, eval bool) (datasets.Dataset, error) {
+	pictures := map[string]*datasets.Images{} // shared, so that an image is decoded once
+	var parts []datasets.Part
+	for i, s := range sets {
+		ds, err := d.openSet(s, pictures, seed+uint64(i), patch, eval)
+		if err != nil {
+			return nil, fmt.Errorf("data set %s: %w", s.Name, err)
+		}
+		parts = append(parts, datasets.Part{Dataset: ds, Enlarge: max(s.Enlarge, 1), Class: s.Name})
+	}
+	return datasets.NewConcat(parts...)
+}
+
+func (d Data) openSet(s Set, pictures map[string]*datasets.Images, seed uint64, patch int, eval bool) (datasets.Dataset, error) {
+	if s.LQ != "" {
+		return datasets.NewPaired(datasets.PairedConfig{
+			LQ: d.path(s.LQ), GT: d.path(s.GT), Rule: s.Pair, Class: s.Name, Patch: patch, Seed: seed, Eval: eval,
+		})
+	}
+	degradation, err := s.degradation()
+	if err != nil {
+		return nil, err
+	}
+	images := pictures[s.Images]
+	if images == nil {
+		if images, err = d.images(s.Images); err != nil {
+			return nil, err
+		}
+		pictures[s.Images] = images
+	}
+	return datasets.NewSynthetic(images, datasets.SyntheticConfig{
+		Degradations: []degrade.Degradation{degradation}, Classes: []string{s.Name}, Patch: patch, Seed: seed, Eval: eval,
+	})
+}
+
+// samplePrefix marks the images that ship with the module.
+const samplePrefix = "sample:"
+
+func (d Data) images(name string) (*datasets.Images, error) {
+	part, ok := strings.CutPrefix(name, samplePrefix)
+	if !ok {
+		return datasets.FromDir(d.path(name))
+	}
+	patterns := map[string]string{"train": sample.Train, "test": sample.Test}
+	pattern, ok := patterns[part]
+	if !ok {
+		return nil, suggest.Unknown("sample set", part, sortedKeys(patterns))
+	}
+	return datasets.FromFS(sample.FS, pattern)
+}
+
+func (d Data) path(p string) string {
+	if filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(d.Root, p)
+}
+
+// applySetting sets one "path=value" in a tree of maps and lists.
+func applySetting(tree map[string]any, setting string) error {
+	path, text, ok := strings.Cut(setting, "=")
+	if !ok {
+		return errors.New("must have the form key=value")
+	}
+	var value any
+	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+		return fmt.Errorf("the value is not valid YAML: %w", err)
+	}
+	keys := strings.Split(path, ".")
+	var node any = tree
+	for i, key := range keys {
+		last := i == len(keys)-1
+		switch parent := node.(type) {
+		case map[string]any:
+			if last {
+				parent[key] = value
+				return nil
+			}
+			if parent[key] == nil {
+				parent[key] = map[string]any{}
+			}
+			node = parent[key]
+		case []any:
+			index, err := strconv.Atoi(key)
+			if err != nil || index < 0 || index >= len(parent) {
+				return fmt.Errorf("%q is not the number of an entry: %s has %d, counted from 0", key, strings.Join(keys[:i], "."), len(parent))
+			}
+			if last {
+				parent[index] = value
+				return nil
+			}
+			node = parent[index]
+		default:
+			return fmt.Errorf("%s is a value, it has no %q", strings.Join(keys[:i], "."), key)
+		}
+	}
+	return nil
+}
+
+// checkKeys compares the keys of a decoded YAML tree with the fields of a type, so that an unknown
+// key is reported by its path with the nearest known one. Free-form maps are left to their owners.
+func checkKeys(path string, node any, t reflect.Type) error {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.Slice:
+		list, ok := node.([]any)
+		if !ok {
+			return nil // a wrong type: the decoder reports it with its place
+		}
+		for i, entry := range list {
+			if err := checkKeys(path+strconv.Itoa(i)+".", entry, t.Elem()); err != nil {
+				return err
+			}
+		}
+	case reflect.Struct:
+		tree, ok := node.(map[string]any)
+		if !ok {
+			return nil
+		}
+		known := yamlKeys(reflect.New(t).Elem().Interface())
+		for _, key := range sortedKeys(tree) {
+			i := slices.Index(known, key)
+			if i < 0 {
+				err := suggest.Unknown("key", key, known)
+				if path != "" {
+					err = fmt.Errorf("%s: %w", strings.TrimSuffix(path, "."), err)
+				}
+				return err
+			}
+			if err := checkKeys(path+key+".", tree[key], fieldByKey(t, key).Type); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

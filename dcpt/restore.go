@@ -1,0 +1,235 @@
+package dcpt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/gomlx/compute"
+	. "github.com/gomlx/gomlx/core/graph"
+	"github.com/gomlx/gomlx/core/tensors"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/godcpt/godcpt/datasets/imageio"
+)
+
+// Model is a trained network, with its degradation classifier if it has one, ready to restore and
+// classify images. It is not safe for concurrent use.
+type Model struct {
+	Info       CheckpointInfo
+	Network    Network
+	Classifier *Classifier // nil if the checkpoint has none
+
+	store    *model.Store
+	scope    string // of the network's weights
+	backend  compute.Backend
+	restorer *sizedExec
+	reader   *sizedExec
+}
+
+// WeightsFile is what a finished stage leaves in its folder: the weights to use, without the
+// optimizer's state.
+const WeightsFile = "model.safetensors"
+
+// Load reads a model: a checkpoint file, the folder of a stage, or the folder of a run (of which it
+// takes the fine-tuned network, or else the pre-trained one).
+func Load(backend compute.Backend, path string) (*Model, error) {
+	file, err := FindWeights(path)
+	if err != nil {
+		return nil, err
+	}
+	checkpoint, err := ReadCheckpoint(file)
+	if err != nil {
+		return nil, err
+	}
+	return checkpoint.model(backend)
+}
+
+// FindWeights returns the weights file that a path given by a person means: see Load.
+func FindWeights(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("no weights at %s: %w", path, err)
+	}
+	if !info.IsDir() {
+		return path, nil
+	}
+	for _, dir := range []string{path, filepath.Join(path, StageFinetune), filepath.Join(path, StagePretrain)} {
+		if file := filepath.Join(dir, WeightsFile); exists(file) {
+			return file, nil
+		}
+		if files := checkpoints(filepath.Join(dir, checkpointDir)); len(files) > 0 {
+			return files[0], nil
+		}
+	}
+	return "", fmt.Errorf("%s holds no weights: neither %s nor checkpoints", path, WeightsFile)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// model builds the network that a checkpoint describes, with its weights: the moving average if
+// there is one.
+func (c *Checkpoint) model(backend compute.Backend) (*Model, error) {
+	network, err := NewNetwork(c.Info.Network)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	store := model.NewStore()
+	weights := c.Weights(EMAScope)
+	if len(weights) == 0 {
+		weights = c.Weights(NetworkScope)
+	}
+	if err := InitNetwork(backend, store, NetworkScope, network); err != nil {
+		return nil, err
+	}
+	if err := ImportWeights(store, NetworkScope, weights); err != nil {
+		return nil, fmt.Errorf("%s: %w", c.Path, err)
+	}
+	m := newModel(backend, store, NetworkScope, network, nil, c.Info)
+	if c.Info.Classifier != nil {
+		if err := InitClassifier(backend, store, ClassifierScope, *c.Info.Classifier); err != nil {
+			return nil, err
+		}
+		if err := ImportWeights(store, ClassifierScope, c.Weights(ClassifierScope)); err != nil {
+			return nil, fmt.Errorf("%s: classifier: %w", c.Path, err)
+		}
+		m.Classifier = c.Info.Classifier
+	}
+	return m, nil
+}
+
+// newModel is a model on a store that holds its weights.
+func newModel(backend compute.Backend, store *model.Store, scope string, network Network, classifier *Classifier, info CheckpointInfo) *Model {
+	m := &Model{Info: info, Network: network, Classifier: classifier, store: store, scope: scope, backend: backend}
+	m.restorer = &sizedExec{backend: backend, store: store, build: func(_ *model.Scope, x *Node) *Node {
+		restored, _ := network.Forward(store.Scope(scope), x)
+		return restored
+	}}
+	m.reader = &sizedExec{backend: backend, store: store, build: func(_ *model.Scope, x *Node) *Node {
+		_, features := network.Forward(store.Scope(scope), x)
+		return Softmax(m.Classifier.Forward(store.Scope(ClassifierScope), x, features))
+	}}
+	return m
+}
+
+// Close frees the compiled programs. The weights are freed with the model.
+func (m *Model) Close() {
+	m.restorer.close()
+	m.reader.close()
+}
+
+// Parameters is the number of weights of the network, without the classifier.
+func (m *Model) Parameters() int { return CountParameters(m.store, m.scope) }
+
+// Restore returns the restored image, of the same size, values clamped to [0, 1]. Alpha, bit depth and
+// metadata are kept; a grey image stays grey. The image is padded by reflection, at the bottom and at
+// the right, to a multiple of the network's SizeMultiple, as the test protocol does. A program is
+// compiled for every size.
+func (m *Model) Restore(im *imageio.Image) (*imageio.Image, error) {
+	values, padded, err := m.run(m.restorer, im, m.Network.SizeMultiple())
+	if err != nil {
+		return nil, fmt.Errorf("restoring an image of %dx%d: %w", im.W, im.H, err)
+	}
+	out := im.Clone()
+	for y := range im.H {
+		row := values[y*padded.W*3:][:im.W*3]
+		for i, v := range row {
+			out.Pix[y*im.W*3+i] = min(max(v, 0), 1)
+		}
+	}
+	if out.Gray {
+		averageChannels(out.Pix)
+	}
+	return out, nil
+}
+
+// Classify returns the probability of each degradation, in the order of Info.Classes.
+func (m *Model) Classify(im *imageio.Image) ([]float32, error) {
+	if m.Classifier == nil {
+		return nil, errors.New("these weights have no degradation classifier: use those of a pre-trained run")
+	}
+	// The classifier halves the resolution of every feature once more.
+	values, _, err := m.run(m.reader, im, max(m.Network.SizeMultiple(), 2<<len(m.Classifier.FeatureDims)))
+	if err != nil {
+		return nil, fmt.Errorf("classifying an image of %dx%d: %w", im.W, im.H, err)
+	}
+	return values, nil
+}
+
+// run pads the image to a multiple of a size and runs a program on it.
+func (m *Model) run(exec *sizedExec, im *imageio.Image, multiple int) (values []float32, padded *imageio.Image, err error) {
+	padded = padReflect(im, multiple)
+	input := tensors.FromFlatDataAndDimensions(padded.Pix, 1, padded.H, padded.W, 3)
+	defer input.FinalizeAll()
+	values, err = exec.call(input)
+	return values, padded, err
+}
+
+// padReflect extends an image at the bottom and at the right to a multiple of a size, mirrored at the
+// last pixel, which is not repeated; sides shorter than the pad are mirrored again and again.
+func padReflect(im *imageio.Image, multiple int) *imageio.Image {
+	w, h := (im.W+multiple-1)/multiple*multiple, (im.H+multiple-1)/multiple*multiple
+	if w == im.W && h == im.H {
+		return im
+	}
+	out := imageio.New(w, h)
+	for y := range h {
+		source := im.Pix[imageio.Reflect(y, im.H)*im.W*3:]
+		target := out.Pix[y*w*3:]
+		for x := range w {
+			copy(target[x*3:x*3+3], source[imageio.Reflect(x, im.W)*3:])
+		}
+	}
+	return out
+}
+
+func averageChannels(pix []float32) {
+	for i := 0; i < len(pix); i += 3 {
+		mean := (pix[i] + pix[i+1] + pix[i+2]) / 3
+		pix[i], pix[i+1], pix[i+2] = mean, mean, mean
+	}
+}
+
+// sizedExec runs a graph on images of changing sizes. Each size is a program of its own; the oldest
+// are dropped together when there are many.
+type sizedExec struct {
+	backend compute.Backend
+	store   *model.Store
+	build   func(*model.Scope, *Node) *Node
+	exec    *model.Exec
+	sizes   map[string]bool
+}
+
+// maxPrograms bounds the compiled programs that are kept at a time.
+const maxPrograms = 16
+
+func (s *sizedExec) call(input *tensors.Tensor) (values []float32, err error) {
+	key := input.Shape().String()
+	if s.exec != nil && !s.sizes[key] && len(s.sizes) >= maxPrograms {
+		s.close()
+	}
+	if s.exec == nil {
+		if s.exec, err = model.NewExec(s.backend, s.store, s.build); err != nil {
+			return nil, err
+		}
+		s.sizes = map[string]bool{}
+	}
+	s.sizes[key] = true
+	output, err := s.exec.Call1(input)
+	if err != nil {
+		return nil, err
+	}
+	defer output.FinalizeAll()
+	return tensors.CopyFlatData[float32](output)
+}
+
+func (s *sizedExec) close() {
+	if s.exec != nil {
+		s.exec.Finalize()
+		s.exec = nil
+	}
+}

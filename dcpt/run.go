@@ -1,0 +1,294 @@
+package dcpt
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/gofrs/flock"
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/godcpt/godcpt/datasets"
+	"github.com/godcpt/godcpt/internal/atomicfile"
+)
+
+// The folder of a stage (see docs/architecture.md): RUN/pretrain and RUN/finetune each hold
+const (
+	recipeFile    = "recipe.yaml"      // the resolved recipe
+	logFile       = "log.txt"          // messages, with times
+	metricsFile   = "metrics.csv"      // the figures of every logged iteration
+	checkpointDir = "checkpoints"      // step-N.safetensors, and GoMLX's plot points
+	bestFile      = "best.safetensors" // in checkpoints/: the weights with the best validation score
+	eventsDir     = "tensorboard"      // event files
+	samplesDir    = "samples"          // validation images as they get better
+)
+
+// ErrInterrupted is returned when the context of a run is cancelled: everything is saved and the same
+// call goes on where it stopped.
+var ErrInterrupted = errors.New("interrupted")
+
+// Run is a stage of a recipe in a folder. Calling Train on a folder that holds an unfinished run of the
+// same recipe resumes it: the weights after N iterations are bit for bit those of a run that was not
+// interrupted, because the batches, rates and updates of an iteration depend on nothing but the recipe,
+// the iteration's number and the saved state.
+type Run struct {
+	Recipe *Recipe
+	Stage  string    // StagePretrain or StageFinetune
+	Dir    string    // the run's folder; the stage's is below it
+	From   string    // weights to start fine-tuning from: see Load; empty: the run's own pre-training, if there is one
+	Out    io.Writer // progress and messages; nil: none
+}
+
+// Dir of the stage.
+func (r *Run) stageDir() string { return filepath.Join(r.Dir, r.Stage) }
+
+// Train runs or resumes the stage and returns its model, ready to use.
+func (r *Run) Train(ctx context.Context, backend compute.Backend) (m *Model, err error) {
+	config, err := r.Recipe.Stage(r.Stage)
+	if err != nil {
+		return nil, err
+	}
+	if r.Out == nil {
+		r.Out = io.Discard
+	}
+	unlock, err := r.prepareDir()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+
+	s, err := r.open(backend, config)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.train(ctx); err != nil {
+		return nil, err
+	}
+	return Load(backend, filepath.Join(s.dir, WeightsFile))
+}
+
+// prepareDir makes the stage's folder, locks it against other processes and checks that it belongs to
+// this recipe.
+func (r *Run) prepareDir() (unlock func(), err error) {
+	dir := r.stageDir()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("cannot make the run's folder: %w", err)
+	}
+	lock := flock.New(filepath.Join(dir, ".lock"))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock the run's folder: %w", err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("%s is in use by another process: wait for it or choose another folder", dir)
+	}
+	unlock = func() { lock.Unlock() }
+	resolved, err := r.Recipe.YAML()
+	if err == nil {
+		err = checkSameRecipe(filepath.Join(dir, recipeFile), resolved)
+	}
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// checkSameRecipe writes the recipe to path, or compares it with the one that is there: resuming with
+// other settings would give weights that no recipe describes.
+func checkSameRecipe(path string, resolved []byte) error {
+	old, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return atomicfile.WriteBytes(path, resolved)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read the run's recipe: %w", err)
+	}
+	if bytes.Equal(old, resolved) {
+		return nil
+	}
+	var was, is map[string]any
+	if err := yaml.Unmarshal(old, &was); err != nil {
+		return fmt.Errorf("%s cannot be read: %w", path, err)
+	}
+	if err := yaml.Unmarshal(resolved, &is); err != nil {
+		return err
+	}
+	key, before, now := firstDifference("", was, is)
+	return fmt.Errorf("%s holds a run with another %s: %v there, %v now; resume with the same settings or choose another folder (-o)", filepath.Dir(path), key, before, now)
+}
+
+// firstDifference finds the first key, in order, at which two YAML trees differ.
+func firstDifference(path string, a, b any) (key string, was, is any) {
+	mapA, okA := a.(map[string]any)
+	mapB, okB := b.(map[string]any)
+	if okA && okB {
+		keys := append(sortedKeys(mapA), sortedKeys(mapB)...)
+		slices.Sort(keys)
+		for _, k := range slices.Compact(keys) {
+			if fmt.Sprint(mapA[k]) != fmt.Sprint(mapB[k]) {
+				return firstDifference(strings.TrimPrefix(path+"."+k, "."), mapA[k], mapB[k])
+			}
+		}
+	}
+	listA, okA := a.([]any)
+	listB, okB := b.([]any)
+	if okA && okB && len(listA) == len(listB) {
+		for i := range listA {
+			if fmt.Sprint(listA[i]) != fmt.Sprint(listB[i]) {
+				return firstDifference(fmt.Sprintf("%s.%d", path, i), listA[i], listB[i])
+			}
+		}
+	}
+	return path, orNone(a), orNone(b)
+}
+
+func orNone(v any) any {
+	if v == nil {
+		return "nothing"
+	}
+	return v
+}
+
+// open builds networks, data and trainer, and restores the newest checkpoint.
+func (r *Run) open(backend compute.Backend, config StageConfig) (*session, error) {
+	s := &session{run: r, config: config, dir: r.stageDir(), backend: backend}
+	network, err := NewNetwork(r.Recipe.Network)
+	if err != nil {
+		return nil, err
+	}
+	networkConfig, err := ConfigOf(network)
+	if err != nil {
+		return nil, err
+	}
+	s.info = CheckpointInfo{Recipe: r.Recipe.Name, Stage: r.Stage, Network: networkConfig, Classes: r.Recipe.Classes()}
+	s.store = model.NewStore()
+	s.store.SetParam("/"+model.ParamInitialSeed, int(r.Recipe.Seed))
+	if err := InitNetwork(backend, s.store, NetworkScope, network); err != nil {
+		return nil, err
+	}
+	if s.journal, err = openJournal(filepath.Join(s.dir, logFile), r.Out); err != nil {
+		return nil, err
+	}
+	checkpoint, err := latestCheckpoint(filepath.Join(s.dir, checkpointDir), s.journal.message)
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if err := s.initialise(network, checkpoint); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+// initialise puts the weights in place: of the checkpoint, of the pre-trained network, or fresh ones.
+func (s *session) initialise(network Network, checkpoint *Checkpoint) error {
+	r := s.run
+	var classifier Classifier
+	start := checkpoint
+	if checkpoint == nil && !s.config.classifies() {
+		pretrained, err := r.pretrained()
+		if err != nil {
+			return err
+		}
+		start = pretrained
+	}
+	switch {
+	case s.config.classifies():
+		classifier = r.Recipe.Classifier.Complete(network.FeatureDims(), len(r.Recipe.Classes()))
+		s.info.Classifier = &classifier
+	case start != nil && start.Info.Classifier != nil: // kept for guided training, not trained here
+		classifier = *start.Info.Classifier
+		s.info.Classifier, s.info.Classes = start.Info.Classifier, start.Info.Classes
+	}
+	if s.info.Classifier != nil {
+		if err := InitClassifier(s.backend, s.store, ClassifierScope, classifier); err != nil {
+			return err
+		}
+	}
+	if start != nil && start != checkpoint {
+		if err := s.startFrom(start); err != nil {
+			return err
+		}
+	}
+	if checkpoint != nil {
+		if err := checkpoint.restoreState(s.store); err != nil {
+			return err
+		}
+		s.info = checkpoint.Info
+	}
+	var err error
+	if s.trainer, err = NewTrainer(s.backend, s.store, network, classifier, s.config); err != nil {
+		return err
+	}
+	s.trainer.Iteration = s.info.Iteration
+	if s.figures, err = openFigures(s.dir, s.info.Iteration, s.config); err != nil {
+		return err
+	}
+	return s.openData()
+}
+
+// startFrom takes over encoder, decoder and classifier of a pre-trained network.
+func (s *session) startFrom(pretrained *Checkpoint) error {
+	weights := pretrained.Weights(EMAScope)
+	if len(weights) == 0 {
+		weights = pretrained.Weights(NetworkScope)
+	}
+	if err := ImportWeights(s.store, NetworkScope, weights); err != nil {
+		return fmt.Errorf("cannot start from %s: %w", pretrained.Path, err)
+	}
+	if s.info.Classifier != nil {
+		if err := ImportWeights(s.store, ClassifierScope, pretrained.Weights(ClassifierScope)); err != nil {
+			return fmt.Errorf("cannot start from %s: classifier: %w", pretrained.Path, err)
+		}
+	}
+	s.journal.message(fmt.Sprintf("starting from the weights of %s (%s, iteration %d)", pretrained.Path, pretrained.Info.Stage, pretrained.Info.Iteration))
+	return nil
+}
+
+// pretrained reads the weights to start fine-tuning from; nil where there are none.
+func (r *Run) pretrained() (*Checkpoint, error) {
+	from := r.From
+	if from == "" {
+		own := filepath.Join(r.Dir, StagePretrain)
+		if !exists(own) {
+			return nil, nil
+		}
+		if !exists(filepath.Join(own, WeightsFile)) {
+			return nil, fmt.Errorf("the pre-training in %s is not finished: finish it first, or name other weights to start from", own)
+		}
+		from = own
+	}
+	file, err := FindWeights(from)
+	if err != nil {
+		return nil, err
+	}
+	return ReadCheckpoint(file)
+}
+
+// openData opens the training and validation sets and starts the loader at the right batch.
+func (s *session) openData() error {
+	train, err := s.run.Recipe.TrainingSet(s.config.Patch)
+	if err != nil {
+		return err
+	}
+	if s.config.ValidateEvery > 0 && len(s.run.Recipe.Data.Test) > 0 {
+		if s.validation, err = s.run.Recipe.ValidationSet(validationPatch); err != nil {
+			return err
+		}
+	}
+	s.loader = datasets.NewLoader(train, datasets.LoaderConfig{
+		BatchSize: s.config.Batch,
+		Seed:      uint64(s.run.Recipe.Seed),
+		Start:     s.info.Iteration * s.trainer.Passes(),
+	})
+	return nil
+}

@@ -1,0 +1,277 @@
+package dcpt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image/png"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/gomlx/compute"
+	"github.com/gomlx/gomlx/ml/model"
+
+	"github.com/godcpt/godcpt/datasets"
+	"github.com/godcpt/godcpt/datasets/imageio"
+	"github.com/godcpt/godcpt/internal/atomicfile"
+	"github.com/godcpt/godcpt/internal/progress"
+	"github.com/godcpt/godcpt/internal/report"
+)
+
+// session is one process working on a stage.
+type session struct {
+	run        *Run
+	config     StageConfig
+	dir        string
+	backend    compute.Backend
+	store      *model.Store
+	info       CheckpointInfo
+	trainer    *Trainer
+	loader     *datasets.Loader
+	validation datasets.Dataset // nil: no validation
+	validator  *Model           // on the session's weights
+	journal    *journal
+	figures    *figures
+	bar        *progress.Bar
+	accuracy   float64 // running mean over the last iterations, for the bar
+}
+
+// accuracyWeight is the share of the newest batch in the running mean of the accuracy.
+const accuracyWeight = 0.05
+
+// validationPatch is the side of the centre crops on which a stage is validated while it runs.
+const validationPatch = 256
+
+func (s *session) close() error {
+	var errs []error
+	if s.loader != nil {
+		s.loader.Close()
+	}
+	if s.validator != nil {
+		s.validator.Close()
+	}
+	if s.trainer != nil {
+		s.trainer.Close()
+	}
+	if s.figures != nil {
+		errs = append(errs, s.figures.close())
+	}
+	if s.journal != nil {
+		errs = append(errs, s.journal.close())
+	}
+	return errors.Join(errs...)
+}
+
+// train runs the iterations that are left, and writes the weights to use.
+func (s *session) train(ctx context.Context) error {
+	if !s.info.Finished {
+		if err := s.loop(ctx); err != nil {
+			return err
+		}
+		s.info.Finished = true
+		if err := s.save(); err != nil {
+			return err
+		}
+	}
+	weights := filepath.Join(s.dir, WeightsFile)
+	if exists(weights) {
+		return nil
+	}
+	return saveCheckpoint(weights, s.store, s.weightScopes(), s.info)
+}
+
+// weightScopes are what is needed to use the model: not the optimizer's state, nor the raw weights
+// where there is an average of them.
+func (s *session) weightScopes() []string {
+	return []string{s.trainer.BestWeightsScope(), ClassifierScope}
+}
+
+func (s *session) loop(ctx context.Context) error {
+	s.bar = progress.New(s.run.Out, progress.Options{
+		Title: s.run.Stage, Total: s.config.Steps, Start: s.info.Iteration,
+		Batch: s.config.Batch * s.trainer.Passes(), Compiles: true,
+	})
+	s.journal.setBar(s.bar)
+	defer s.journal.setBar(nil)
+	if s.info.Iteration > 0 {
+		s.journal.message(fmt.Sprintf("resuming at iteration %d of %d", s.info.Iteration, s.config.Steps))
+	}
+	for s.trainer.Iteration < s.config.Steps {
+		if ctx.Err() != nil {
+			return s.interrupt()
+		}
+		if err := s.iterate(ctx); err != nil {
+			s.bar.Stop()
+			return err
+		}
+	}
+	s.bar.Finish()
+	return nil
+}
+
+// interrupt saves everything so that the run can go on later.
+func (s *session) interrupt() error {
+	s.bar.Stop()
+	if err := s.save(); err != nil {
+		return errors.Join(ErrInterrupted, err)
+	}
+	s.journal.message(fmt.Sprintf("interrupted and saved at iteration %d", s.trainer.Iteration))
+	return ErrInterrupted
+}
+
+// iterate does one iteration and what is due after it.
+func (s *session) iterate(ctx context.Context) error {
+	batches := make([]*datasets.Batch, s.trainer.Passes())
+	for i := range batches {
+		var err error
+		if batches[i], err = s.loader.Next(); err != nil {
+			return errors.Join(err, s.save())
+		}
+	}
+	result, err := s.trainer.Step(batches...)
+	var notFinite *NotFiniteError
+	if errors.As(err, &notFinite) {
+		return s.stopOnNaN(notFinite)
+	}
+	if err != nil {
+		return err
+	}
+	values := s.values(result)
+	if due(result.Iteration, s.config.ValidateEvery) && s.validation != nil {
+		if err := s.validate(ctx, values); err != nil {
+			return err
+		}
+	}
+	if err := s.figures.add(result.Iteration, values); err != nil {
+		return err
+	}
+	s.bar.Step(result.Iteration, s.fields(result)...)
+	if due(result.Iteration, s.config.SaveEvery) && result.Iteration < s.config.Steps {
+		return s.save()
+	}
+	return nil
+}
+
+func due(iteration, every int) bool { return every > 0 && iteration%every == 0 }
+
+// stopOnNaN saves the last good weights, which the refused step has not touched.
+func (s *session) stopOnNaN(problem *NotFiniteError) error {
+	if err := s.save(); err != nil {
+		return errors.Join(problem, err)
+	}
+	return fmt.Errorf("%w. The weights of iteration %d are saved in %s", problem, s.trainer.Iteration, filepath.Join(s.dir, checkpointDir))
+}
+
+func (s *session) values(r StepResult) map[string]float64 {
+	values := map[string]float64{columnPixel: r.Pixel, columnGradNorm: r.GradNorm, columnLR: r.LearningRates[0]}
+	if s.config.classifies() {
+		values[columnClassify], values[columnAccuracy] = r.Classify, r.Accuracy
+		values[columnClassifyNorm], values[columnClassifierLR] = r.ClassifyNorm, r.LearningRates[1]
+	}
+	return values
+}
+
+// fields are what the progress bar shows.
+func (s *session) fields(r StepResult) []progress.Field {
+	fields := []progress.Field{{Name: "pixel", Value: fmt.Sprintf("%.4f", r.Pixel)}}
+	if s.config.classifies() {
+		s.accuracy += accuracyWeight * (r.Accuracy - s.accuracy)
+		fields = append(fields,
+			progress.Field{Name: "classify", Value: fmt.Sprintf("%.3f", r.Classify)},
+			progress.Field{Name: "accuracy", Value: fmt.Sprintf("%.0f %%", 100*s.accuracy)})
+	}
+	return append(fields, progress.Field{Name: "lr", Value: fmt.Sprintf("%.2g", r.LearningRates[0])})
+}
+
+// save writes a checkpoint of the current iteration, and removes old ones only after that.
+func (s *session) save() error {
+	if err := s.figures.flush(); err != nil {
+		return err
+	}
+	s.info.Iteration = s.trainer.Iteration
+	dir := filepath.Join(s.dir, checkpointDir)
+	scopes := []string{NetworkScope, ClassifierScope, emaPrefix, firstMomentScope, secondMomentScope}
+	if err := saveCheckpoint(filepath.Join(dir, checkpointName(s.info.Iteration)), s.store, scopes, s.info); err != nil {
+		return err
+	}
+	return pruneCheckpoints(dir, s.config.keep())
+}
+
+// validate scores the weights so far on the centres of the test images, adds the scores to values and
+// keeps the best weights.
+func (s *session) validate(ctx context.Context, values map[string]float64) error {
+	defer s.bar.Pause("validating")()
+	if s.validator == nil {
+		var classifier *Classifier
+		if s.config.classifies() {
+			classifier = s.info.Classifier
+		}
+		scope := s.trainer.BestWeightsScope()
+		s.validator = newModel(s.backend, s.store, scope, s.trainer.modules.network, classifier, s.info)
+	}
+	evaluator := Evaluator{}
+	if s.config.classifies() {
+		evaluator.Classifier = s.validator
+	} else {
+		evaluator.Restorer = s.validator
+		lastSet := ""
+		evaluator.Observe = func(score ImageScore, sample datasets.Sample, restored *imageio.Image) {
+			if score.Set == lastSet { // one picture of each set
+				return
+			}
+			lastSet = score.Set
+			s.keepSample(score.Set, sample, restored)
+		}
+	}
+	e, err := evaluator.Evaluate(ctx, s.validation)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil // the loop saves and stops
+		}
+		return fmt.Errorf("validation: %w", err)
+	}
+	score := e.Accuracy
+	if s.config.classifies() {
+		values[columnValAccuracy] = e.Accuracy
+	} else {
+		mean := e.Mean()
+		values[columnValPSNR], values[columnValSSIM] = mean.PSNRRestored, mean.SSIMRestored
+		score = mean.PSNRRestored
+	}
+	return s.keepBest(score)
+}
+
+// keepBest saves the weights if their score is the best so far.
+func (s *session) keepBest(score float64) error {
+	if s.info.Best != nil && score <= s.info.Best.Value {
+		return nil
+	}
+	s.info.Best = &BestScore{Value: score, Iteration: s.trainer.Iteration}
+	info := s.info
+	info.Iteration = s.trainer.Iteration
+	return saveCheckpoint(filepath.Join(s.dir, checkpointDir, bestFile), s.store, s.weightScopes(), info)
+}
+
+// keepSample writes degraded, restored and clean image side by side. A picture that cannot be written
+// is reported and does not stop the training.
+func (s *session) keepSample(set string, sample datasets.Sample, restored *imageio.Image) {
+	picture, err := report.SideBySide(
+		report.Panel{Label: set, Image: imageio.ToStd(sample.LQ)},
+		report.Panel{Label: fmt.Sprintf("iteration %d", s.trainer.Iteration), Image: imageio.ToStd(restored)},
+		report.Panel{Label: "clean", Image: imageio.ToStd(sample.GT)})
+	dir := filepath.Join(s.dir, samplesDir)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err == nil {
+		path := filepath.Join(dir, fmt.Sprintf("%s-%08d.png", set, s.trainer.Iteration))
+		err = atomicfile.Write(path, 0o644, func(w io.Writer) error { return png.Encode(w, picture) })
+	}
+	if err == nil {
+		err = s.figures.image(s.trainer.Iteration, "samples/"+set, picture)
+	}
+	if err != nil {
+		s.journal.message(fmt.Sprintf("sample not written: %v", err))
+	}
+}

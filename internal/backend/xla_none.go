@@ -1,0 +1,13 @@
+//go:build !(cgo && !noxla && ((linux && (amd64 || arm64)) || (darwin && arm64) || (windows && amd64)))
+
+package backend
+
+import "errors"
+
+// xlaSupported: see xla.go.
+const xlaSupported = false
+
+// load is never reached: Open asks xlaSupported first.
+func load(plugin, string) (*Backend, error) {
+	return nil, errors.New("built without XLA")
+}

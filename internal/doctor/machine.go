@@ -1,0 +1,126 @@
+package doctor
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/godcpt/godcpt/internal/backend"
+)
+
+// libraries are the modules whose versions matter when something computes wrongly.
+var libraries = []string{"github.com/gomlx/gomlx", "github.com/gomlx/go-xla", "github.com/gomlx/compute", "github.com/janpfeifer/gonb"}
+
+// versions tells what this program was built from.
+func versions() []Check {
+	program, found := "unknown version", map[string]string{}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		program = info.Main.Version
+		for _, dep := range info.Deps {
+			if dep.Replace != nil {
+				dep = dep.Replace
+			}
+			found[dep.Path] = dep.Version
+		}
+	}
+	var list []string
+	for _, lib := range libraries {
+		if version := found[lib]; version != "" {
+			list = append(list, filepath.Base(lib)+" "+version)
+		}
+	}
+	if len(list) == 0 {
+		list = []string{"unknown: this program was built without information about its modules"}
+	}
+	return []Check{
+		{Name: "program", Status: OK, Value: strings.TrimSpace("GoDCPT " + program)},
+		{Name: "built with", Status: OK, Value: runtime.Version() + " for " + runtime.GOOS + "/" + runtime.GOARCH},
+		{Name: "libraries", Status: OK, Value: strings.Join(list, ", ")},
+	}
+}
+
+// machine describes processor, memory and graphics card.
+func machine() []Check {
+	cpu := Check{Name: "processor", Status: OK, Value: fmt.Sprintf("%d cores", runtime.NumCPU())}
+	if model := procField("/proc/cpuinfo", "model name"); model != "" {
+		cpu.Value += ", " + model
+	}
+	checks := []Check{cpu}
+	if total := procKiB("/proc/meminfo", "MemTotal"); total > 0 {
+		available := procKiB("/proc/meminfo", "MemAvailable")
+		const needed = 4 << 20 // KiB
+		c := Check{Name: "memory", Status: OK, Value: fmt.Sprintf("%.1f GiB, %.1f GiB available", total/(1<<20), available/(1<<20))}
+		if available < needed {
+			c.Status, c.Fix = Warning, "the quickstart needs up to 4 GiB: close other programs"
+		}
+		checks = append(checks, c)
+	}
+	if backend.HasNVIDIA() {
+		gpu := Check{Name: "graphics card", Status: OK, Value: "NVIDIA"}
+		if out, err := exec.Command("nvidia-smi", "-L").Output(); err == nil {
+			gpu.Value = strings.TrimSpace(string(out))
+		}
+		checks = append(checks, gpu)
+	}
+	return checks
+}
+
+// procField returns the value of the first line "name : value" of a file of /proc, "" if none.
+func procField(path, name string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		if key, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(key) == name {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// procKiB is procField for a number of KiB.
+func procKiB(path, name string) float64 {
+	n, _ := strconv.ParseFloat(strings.TrimSuffix(procField(path, name), " kB"), 64)
+	return n
+}
+
+func hugePages() Check {
+	on, why := backend.HugePages()
+	if on {
+		return Check{Name: "huge pages", Status: OK, Value: "on (" + why + ")"}
+	}
+	return Check{Name: "huge pages", Status: Warning, Value: "off: " + why, Fix: "optional; with them, XLA trains about a fifth faster on the CPU"}
+}
+
+// cacheFolder tells where plugins are installed and how much room is there.
+func cacheFolder() Check {
+	dir, err := backend.CacheDir()
+	if err != nil {
+		return Check{"cache", Warning, err.Error(), "set HOME or XDG_CACHE_HOME"}
+	}
+	c := Check{Name: "cache", Status: OK, Value: dir}
+	parent := dir
+	for !isDir(parent) && filepath.Dir(parent) != parent {
+		parent = filepath.Dir(parent)
+	}
+	if free, err := freeBytes(parent); err == nil {
+		c.Value += fmt.Sprintf(" (%.1f GB free)", free/1e9)
+		if free < 1e9 {
+			c.Status, c.Fix = Warning, "free some disk, or set XDG_CACHE_HOME to a folder with room: the plugin takes 330 MB while it is installed"
+		}
+	}
+	return c
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
