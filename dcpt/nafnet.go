@@ -29,7 +29,7 @@ type NAFNet struct {
 var nafnetPresets = map[string]*NAFNet{
 	"nafnet-5d":     {Width: 64, EncBlocks: []int{1, 1, 1, 28}, MiddleBlocks: 1, DecBlocks: []int{1, 1, 1, 1}}, // 67 888 835 parameters
 	"nafnet-5d-w32": {Width: 32, EncBlocks: []int{1, 1, 1, 28}, MiddleBlocks: 1, DecBlocks: []int{1, 1, 1, 1}},
-	"nafnet-tiny":   {Width: 16, EncBlocks: []int{1, 1, 1, 1}, MiddleBlocks: 1, DecBlocks: []int{1, 1, 1, 1}},
+	"nafnet-tiny":   {Width: 16, EncBlocks: []int{1, 1, 1}, MiddleBlocks: 1, DecBlocks: []int{1, 1, 1}},
 }
 
 const nafnetEpsilon = 1e-6

@@ -15,7 +15,7 @@ import (
 type Optimizer struct {
 	Kind        string     `yaml:"kind,omitempty"`         // "AdamW" (the default) or "Adam"
 	LR          float64    `yaml:"lr"`                     // initial learning rate; the schedule changes it
-	Betas       [2]float64 `yaml:"betas,omitempty"`        // of the moments; zero means 0.9, 0.999
+	Betas       [2]float64 `yaml:"betas,omitzero"`         // of the moments; zero means 0.9, 0.999
 	Eps         float64    `yaml:"eps,omitempty"`          // added to the denominator; 0 means 1e-8
 	WeightDecay *float64   `yaml:"weight_decay,omitempty"` // decoupled (AdamW, default 0.01) or added to the gradient (Adam, default 0)
 }
@@ -24,6 +24,9 @@ const (
 	adam  = "Adam"
 	adamW = "AdamW"
 )
+
+// IsZero reports that nothing is configured; a written recipe then leaves the optimizer out.
+func (o Optimizer) IsZero() bool { return o == Optimizer{} }
 
 // complete fills in PyTorch's defaults.
 func (o Optimizer) complete() Optimizer {

@@ -116,6 +116,11 @@ func ParseRecipe(data []byte, settings ...string) (*Recipe, error) {
 	if err := yaml.NewDecoder(bytes.NewReader(merged), yaml.Strict()).Decode(r); err != nil {
 		return nil, err
 	}
+	for _, config := range []*StageConfig{r.Pretrain, r.Finetune} {
+		if config != nil {
+			*config = config.complete()
+		}
+	}
 	return r, r.Validate()
 }
 

@@ -13,21 +13,21 @@ import (
 // StageConfig is a training stage in a recipe. Which stage it is decides which fields are needed;
 // see the stage files: pretrain.go, finetune.go.
 type StageConfig struct {
-	Method              string       `yaml:"method"`                         // "dcpt", "direct" or "restore"
-	Steps               int          `yaml:"steps"`                          // iterations: optimizer steps
-	Batch               int          `yaml:"batch"`                          // images per step and device pass
-	Accumulate          int          `yaml:"accumulate,omitempty"`           // passes whose gradients are averaged for one step; 0 means 1
-	Patch               int          `yaml:"patch"`                          // side of the square training crops, pixels
-	PixelLoss           PixelLoss    `yaml:"pixel_loss"`                     // of the restored image
-	ClassifyLoss        ClassifyLoss `yaml:"classify_loss,omitempty"`        // of the degradation (dcpt, direct)
-	Optimizer           Optimizer    `yaml:"optimizer"`                      // of the network
-	ClassifierOptimizer Optimizer    `yaml:"classifier_optimizer,omitempty"` // of the classifier (dcpt, direct)
-	Schedule            Schedule     `yaml:"schedule,omitempty"`             // of the learning rates
-	GradClip            float64      `yaml:"grad_clip,omitempty"`            // largest L2 norm of the network's gradient; 0 means no limit
-	EMADecay            float64      `yaml:"ema_decay,omitempty"`            // of the weights' moving average, which is then what is evaluated; 0 means none
-	ValidateEvery       int          `yaml:"validate_every,omitempty"`       // steps between validations; 0 means only after the last step
-	SaveEvery           int          `yaml:"save_every,omitempty"`           // steps between checkpoints; 0 means only after the last step
-	Keep                int          `yaml:"keep,omitempty"`                 // newest checkpoints kept beside the best; 0 means 2
+	Method              string       `yaml:"method"`                        // "dcpt", "direct" or "restore"
+	Steps               int          `yaml:"steps"`                         // iterations: optimizer steps
+	Batch               int          `yaml:"batch"`                         // images per step and device pass
+	Accumulate          int          `yaml:"accumulate,omitempty"`          // passes whose gradients are averaged for one step; 0 means 1
+	Patch               int          `yaml:"patch"`                         // side of the square training crops, pixels
+	PixelLoss           PixelLoss    `yaml:"pixel_loss"`                    // of the restored image
+	ClassifyLoss        ClassifyLoss `yaml:"classify_loss,omitzero"`        // of the degradation (dcpt, direct)
+	Optimizer           Optimizer    `yaml:"optimizer"`                     // of the network
+	ClassifierOptimizer Optimizer    `yaml:"classifier_optimizer,omitzero"` // of the classifier (dcpt, direct)
+	Schedule            Schedule     `yaml:"schedule,omitzero"`             // of the learning rates
+	GradClip            float64      `yaml:"grad_clip,omitempty"`           // largest L2 norm of the network's gradient; 0 means no limit
+	EMADecay            float64      `yaml:"ema_decay,omitempty"`           // of the weights' moving average, which is then what is evaluated; 0 means none
+	ValidateEvery       int          `yaml:"validate_every,omitempty"`      // steps between validations; 0 means only after the last step
+	SaveEvery           int          `yaml:"save_every,omitempty"`          // steps between checkpoints; 0 means only after the last step
+	Keep                int          `yaml:"keep,omitempty"`                // newest checkpoints kept beside the best; 0 means 2
 }
 
 // stage is the method of a training stage: a loss on networks, and what it trains.
@@ -88,6 +88,15 @@ func (c StageConfig) newStage() (stage, error) {
 func (c StageConfig) classifies() bool { return c.Method == MethodDCPT || c.Method == MethodDirect }
 
 func (c StageConfig) keep() int { return orDefault(c.Keep, 2) }
+
+// complete fills in the optimizers' defaults, so that a resolved recipe says what was used.
+func (c StageConfig) complete() StageConfig {
+	c.Optimizer = c.Optimizer.complete()
+	if c.classifies() {
+		c.ClassifierOptimizer = c.ClassifierOptimizer.complete()
+	}
+	return c
+}
 
 func (c StageConfig) accumulate() int { return orDefault(c.Accumulate, 1) }
 

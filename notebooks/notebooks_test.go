@@ -28,7 +28,8 @@ type notebook struct {
 // expectations is what a notebook says, in its metadata under "godcpt", about how to test it:
 //
 //	"metadata": {"godcpt": {
-//	    "env": {"NAME": "value"},          set while it runs here, to make it short
+//	    "env": {"NAME": "value"},          set while it runs here, to make it short; GODCPT_RUNS is
+//	                                       always set, to an empty folder for its runs
 //	    "seconds_per_cell": 900,           600 if not given
 //	    "expects": {
 //	        "mime": {"image/png": 2},      outputs of these types, at least so many
@@ -45,6 +46,7 @@ type expectations struct {
 
 type cell struct {
 	Type    string   `json:"cell_type"`
+	Count   *int     `json:"execution_count"`
 	Outputs []output `json:"outputs"`
 }
 
@@ -130,6 +132,7 @@ func execute(t *testing.T, path string) (*notebook, error) {
 		"JUPYTER_CONFIG_DIR="+private,
 		"JUPYTER_RUNTIME_DIR="+filepath.Join(private, "runtime"),
 		"IPYTHONDIR="+private,
+		"GODCPT_RUNS="+filepath.Join(private, "runs"), // not among the runs of a person
 	)
 	for name, value := range nb.Metadata.GoDCPT.Env {
 		cmd.Env = append(cmd.Env, name+"="+value)
@@ -199,6 +202,42 @@ func TestNotebooks(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// maxStored bounds a notebook's file: what web viewers still show, and a repository can carry.
+const maxStored = 1_500_000
+
+// TestStoredOutputs looks at the outputs that are stored in the notebooks for readers on the web
+// (see scripts/notebook_outputs): all cells have one run's, without errors, or none has any.
+func TestStoredOutputs(t *testing.T) {
+	paths, err := filepath.Glob("*.ipynb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		nb, err := readNotebook(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(path); err != nil || info.Size() > maxStored {
+			t.Errorf("%s has %d bytes, more than %d: show fewer or smaller pictures (%v)", path, info.Size(), maxStored, err)
+		}
+		stored := 0
+		for i, c := range nb.Cells {
+			if c.Count != nil {
+				if stored++; *c.Count != stored {
+					t.Errorf("%s: cell %d was run as number %d, not %d: store the outputs of one run from top to bottom", path, i+1, *c.Count, stored)
+				}
+			} else if c.Type == "code" && stored > 0 {
+				t.Errorf("%s: cell %d was not run, cells before it were", path, i+1)
+			}
+			for _, out := range c.Outputs {
+				if out.Type == "error" {
+					t.Errorf("%s: cell %d: a stored error: %s", path, i+1, out.Value)
+				}
+			}
+		}
 	}
 }
 

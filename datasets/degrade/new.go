@@ -23,7 +23,7 @@ var builders = map[string]builder{
 	"noise": func() ([]param, func() Degradation) {
 		d := DefaultGaussianNoise()
 		return []param{
-			{"sigma", &d.Sigma, 0, 255}, {"sigmas", &d.Sigmas, 0, 255}, {"clip", &d.Clip, 0, 0},
+			{"sigma", &d.Sigma, 0, 255}, {"sigmas", &d.Sigmas, 0, 255}, {"clip", &d.Clip, 0, 0}, {"protocol", &d.Protocol, 0, 0},
 		}, func() Degradation { return d }
 	},
 	"rain": func() ([]param, func() Degradation) {

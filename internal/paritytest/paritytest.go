@@ -50,7 +50,8 @@ func Dirs(t testing.TB) []string {
 }
 
 // Cases returns the case folders (those with a case.json) whose name has one of the prefixes,
-// over all Dirs.
+// over all Dirs. Finding none fails the test, which would check nothing; it only skips it where
+// the variable names a folder, which may hold other kinds of cases only.
 func Cases(t testing.TB, prefixes ...string) []string {
 	t.Helper()
 	var cases []string
@@ -71,7 +72,19 @@ func Cases(t testing.TB, prefixes ...string) []string {
 			}
 		}
 	}
+	if len(cases) == 0 {
+		NoCases(t, strings.Join(prefixes, ", "))
+	}
 	return cases
+}
+
+// NoCases ends a test that found no case of its kind in Dirs.
+func NoCases(t testing.TB, kind string) {
+	t.Helper()
+	if dir := os.Getenv(Env); dir != "" {
+		t.Skipf("%s=%s holds no case of the kind %s", Env, dir, kind)
+	}
+	t.Fatalf("no case of the kind %s in %v: nothing would be checked", kind, Dirs(t))
 }
 
 // Case decodes the case.json of a case folder into v.
