@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -33,6 +34,10 @@ type CheckpointInfo struct {
 	Classifier *Classifier   `yaml:"classifier"` // nil if there is none
 	Classes    []string      `yaml:"classes"`    // names of the degradations, in the order of the labels
 	Best       *BestScore    `yaml:"best,omitempty"`
+
+	// Unrecorded are the figures of the last iteration, by column of metrics.csv, where the run was
+	// interrupted before they were written: during the validation that belongs to them.
+	Unrecorded map[string]float64 `yaml:"unrecorded,omitempty"`
 }
 
 // BestScore is the best validation score of a stage.
@@ -73,7 +78,7 @@ func saveCheckpoint(path string, store *model.Store, scopes []string, info Check
 	if err != nil {
 		return err
 	}
-	metadata := map[string]string{infoKey: string(text), checksumKey: checksum(content)}
+	metadata := map[string]string{infoKey: string(text), checksumKey: checksum(string(text), content)}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("cannot save the checkpoint: %w", err)
 	}
@@ -84,9 +89,10 @@ func saveCheckpoint(path string, store *model.Store, scopes []string, info Check
 	return nil
 }
 
-// checksum is the CRC-32C of all tensors in the order of their names.
-func checksum(content map[string]torch.Tensor) string {
+// checksum is the CRC-32C of the description and of all tensors in the order of their names.
+func checksum(description string, content map[string]torch.Tensor) string {
 	hash := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	io.WriteString(hash, description)
 	for _, name := range sortedKeys(content) {
 		io.WriteString(hash, name)
 		hash.Write(content[name].Data)
@@ -104,8 +110,8 @@ func ReadCheckpoint(path string) (*Checkpoint, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s is a safetensors file, but not a checkpoint of this program: it does not say which network it is of", path)
 	}
-	if want := metadata[checksumKey]; want != checksum(content) {
-		return nil, fmt.Errorf("%s is corrupt: the checksum of its tensors is wrong; use another checkpoint", path)
+	if want := metadata[checksumKey]; want != checksum(text, content) {
+		return nil, fmt.Errorf("%s is corrupt: its checksum is wrong; use another checkpoint", path)
 	}
 	c := &Checkpoint{Path: path, Tensors: content}
 	if err := yaml.Unmarshal([]byte(text), &c.Info); err != nil {
@@ -171,9 +177,13 @@ func (c *Checkpoint) restoreState(store *model.Store) error {
 
 // checkpoints lists the checkpoint files of a folder, newest first.
 func checkpoints(dir string) []string {
-	files, _ := filepath.Glob(filepath.Join(dir, checkpointGlob)) // the pattern is valid
-	slices.Sort(files)
-	slices.Reverse(files)
+	entries, _ := os.ReadDir(dir) // none if there is no folder
+	var files []string
+	for _, e := range slices.Backward(entries) { // ReadDir sorts by name
+		if ok, _ := path.Match(checkpointGlob, e.Name()); ok { // the pattern is valid
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
 	return files
 }
 
@@ -196,9 +206,12 @@ func latestCheckpoint(dir string, warn func(string)) (*Checkpoint, error) {
 	return nil, nil
 }
 
-// pruneCheckpoints removes all but the newest ones.
-func pruneCheckpoints(dir string, keep int) error {
-	files := checkpoints(dir)
+// pruneCheckpoints removes all but the newest ones up to an iteration. Later ones are those that were
+// passed over because they cannot be read: they must not push out good ones.
+func pruneCheckpoints(dir string, iteration, keep int) error {
+	files := slices.DeleteFunc(checkpoints(dir), func(file string) bool {
+		return filepath.Base(file) > checkpointName(iteration)
+	})
 	for _, file := range files[min(keep, len(files)):] {
 		if err := os.Remove(file); err != nil {
 			return fmt.Errorf("cannot remove an old checkpoint: %w", err)

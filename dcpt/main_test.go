@@ -12,9 +12,14 @@ import (
 // mistake would be LLVM's and not ours. Rounding may differ a little (no contraction, other order in
 // sums), so tolerances hold either way; tests that demand equal bits compare runs of one process
 // configuration.
+//
+// The test binary is also the process that the tests of resuming kill: see trainAsChild.
 func TestMain(m *testing.M) {
 	if _, set := os.LookupEnv("XLA_FLAGS"); !set {
 		os.Setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
+	}
+	if job := os.Getenv(childEnv); job != "" {
+		os.Exit(trainAsChild(job))
 	}
 	os.Exit(m.Run())
 }

@@ -100,6 +100,9 @@ func ParseRecipe(data []byte, settings ...string) (*Recipe, error) {
 	if err := yaml.Unmarshal(data, &tree); err != nil {
 		return nil, fmt.Errorf("not valid YAML: %w", err)
 	}
+	if tree == nil { // an empty file
+		tree = map[string]any{}
+	}
 	for _, s := range settings {
 		if err := applySetting(tree, s); err != nil {
 			return nil, fmt.Errorf("setting %q: %w", s, err)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -92,6 +93,12 @@ func (r *Run) prepareDir() (unlock func(), err error) {
 		return nil, fmt.Errorf("%s is in use by another process: wait for it or choose another folder", dir)
 	}
 	unlock = func() { lock.Unlock() }
+	for _, folder := range []string{dir, filepath.Join(dir, checkpointDir), filepath.Join(dir, samplesDir)} {
+		if err := atomicfile.RemoveLeftovers(folder); err != nil {
+			unlock()
+			return nil, err
+		}
+	}
 	resolved, err := r.Recipe.YAML()
 	if err == nil {
 		err = checkSameRecipe(filepath.Join(dir, recipeFile), resolved)
@@ -122,6 +129,9 @@ func checkSameRecipe(path string, resolved []byte) error {
 	}
 	if err := yaml.Unmarshal(resolved, &is); err != nil {
 		return err
+	}
+	if reflect.DeepEqual(was, is) { // written in another way
+		return nil
 	}
 	key, before, now := firstDifference("", was, is)
 	return fmt.Errorf("%s holds a run with another %s: %v there, %v now; resume with the same settings or choose another folder (-o)", filepath.Dir(path), key, before, now)
@@ -281,7 +291,7 @@ func (s *session) openData() error {
 		return err
 	}
 	if s.config.ValidateEvery > 0 && len(s.run.Recipe.Data.Test) > 0 {
-		if s.validation, err = s.run.Recipe.ValidationSet(validationPatch); err != nil {
+		if s.validation, err = s.run.Recipe.ValidationSet(s.config.validationPatch()); err != nil {
 			return err
 		}
 	}

@@ -40,8 +40,9 @@ type session struct {
 // accuracyWeight is the share of the newest batch in the running mean of the accuracy.
 const accuracyWeight = 0.05
 
-// validationPatch is the side of the centre crops on which a stage is validated while it runs.
-const validationPatch = 256
+// validationPatch is the side of the centre crops on which a stage is validated while it runs: 256
+// pixels, less where training crops are tiny.
+func (c StageConfig) validationPatch() int { return min(256, max(64, 4*c.Patch)) }
 
 func (s *session) close() error {
 	var errs []error
@@ -65,6 +66,10 @@ func (s *session) close() error {
 
 // train runs the iterations that are left, and writes the weights to use.
 func (s *session) train(ctx context.Context) error {
+	weights := filepath.Join(s.dir, WeightsFile)
+	if s.info.Finished && exists(weights) {
+		return nil
+	}
 	if !s.info.Finished {
 		if err := s.loop(ctx); err != nil {
 			return err
@@ -73,10 +78,6 @@ func (s *session) train(ctx context.Context) error {
 		if err := s.save(); err != nil {
 			return err
 		}
-	}
-	weights := filepath.Join(s.dir, WeightsFile)
-	if exists(weights) {
-		return nil
 	}
 	return saveCheckpoint(weights, s.store, s.weightScopes(), s.info)
 }
@@ -97,7 +98,7 @@ func (s *session) loop(ctx context.Context) error {
 	if s.info.Iteration > 0 {
 		s.journal.message(fmt.Sprintf("resuming at iteration %d of %d", s.info.Iteration, s.config.Steps))
 	}
-	for s.trainer.Iteration < s.config.Steps {
+	for s.info.Unrecorded != nil || s.trainer.Iteration < s.config.Steps {
 		if ctx.Err() != nil {
 			return s.interrupt()
 		}
@@ -120,8 +121,19 @@ func (s *session) interrupt() error {
 	return ErrInterrupted
 }
 
-// iterate does one iteration and what is due after it.
+// iterate does one iteration and what is due after it; where an interrupted run left off between the
+// two, only the latter.
 func (s *session) iterate(ctx context.Context) error {
+	if s.info.Unrecorded == nil {
+		if err := s.step(); err != nil {
+			return err
+		}
+	}
+	return s.record(ctx)
+}
+
+// step takes the optimizer's step, and leaves its figures to record.
+func (s *session) step() error {
 	batches := make([]*datasets.Batch, s.trainer.Passes())
 	for i := range batches {
 		var err error
@@ -137,17 +149,29 @@ func (s *session) iterate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	values := s.values(result)
-	if due(result.Iteration, s.config.ValidateEvery) && s.validation != nil {
-		if err := s.validate(ctx, values); err != nil {
+	s.info.Unrecorded = s.values(result)
+	s.bar.Step(result.Iteration, s.fields(result)...)
+	return nil
+}
+
+// record does what is due after an iteration: validation, figures, checkpoint. When it is interrupted
+// while validating, the figures stay unrecorded, for the resumed run to validate and record.
+func (s *session) record(ctx context.Context) error {
+	iteration := s.trainer.Iteration
+	if due(iteration, s.config.ValidateEvery) && s.validation != nil {
+		err := s.validate(ctx, s.info.Unrecorded)
+		if errors.Is(err, ErrInterrupted) {
+			return nil // the loop saves and stops
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if err := s.figures.add(result.Iteration, values); err != nil {
+	if err := s.figures.add(iteration, s.info.Unrecorded); err != nil {
 		return err
 	}
-	s.bar.Step(result.Iteration, s.fields(result)...)
-	if due(result.Iteration, s.config.SaveEvery) && result.Iteration < s.config.Steps {
+	s.info.Unrecorded = nil
+	if due(iteration, s.config.SaveEvery) && iteration < s.config.Steps {
 		return s.save()
 	}
 	return nil
@@ -195,11 +219,11 @@ func (s *session) save() error {
 	if err := saveCheckpoint(filepath.Join(dir, checkpointName(s.info.Iteration)), s.store, scopes, s.info); err != nil {
 		return err
 	}
-	return pruneCheckpoints(dir, s.config.keep())
+	return pruneCheckpoints(dir, s.info.Iteration, s.config.keep())
 }
 
 // validate scores the weights so far on the centres of the test images, adds the scores to values and
-// keeps the best weights.
+// keeps the best weights. ErrInterrupted means that ctx was cancelled meanwhile.
 func (s *session) validate(ctx context.Context, values map[string]float64) error {
 	defer s.bar.Pause("validating")()
 	if s.validator == nil {
@@ -227,7 +251,7 @@ func (s *session) validate(ctx context.Context, values map[string]float64) error
 	e, err := evaluator.Evaluate(ctx, s.validation)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // the loop saves and stops
+			return ErrInterrupted
 		}
 		return fmt.Errorf("validation: %w", err)
 	}
@@ -249,7 +273,7 @@ func (s *session) keepBest(score float64) error {
 	}
 	s.info.Best = &BestScore{Value: score, Iteration: s.trainer.Iteration}
 	info := s.info
-	info.Iteration = s.trainer.Iteration
+	info.Iteration, info.Unrecorded = s.trainer.Iteration, nil
 	return saveCheckpoint(filepath.Join(s.dir, checkpointDir, bestFile), s.store, s.weightScopes(), info)
 }
 

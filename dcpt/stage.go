@@ -25,7 +25,7 @@ type StageConfig struct {
 	Schedule            Schedule     `yaml:"schedule,omitzero"`             // of the learning rates
 	GradClip            float64      `yaml:"grad_clip,omitempty"`           // largest L2 norm of the network's gradient; 0 means no limit
 	EMADecay            float64      `yaml:"ema_decay,omitempty"`           // of the weights' moving average, which is then what is evaluated; 0 means none
-	ValidateEvery       int          `yaml:"validate_every,omitempty"`      // steps between validations; 0 means only after the last step
+	ValidateEvery       int          `yaml:"validate_every,omitempty"`      // steps between validations; 0 means none
 	SaveEvery           int          `yaml:"save_every,omitempty"`          // steps between checkpoints; 0 means only after the last step
 	Keep                int          `yaml:"keep,omitempty"`                // newest checkpoints kept beside the best; 0 means 2
 }

@@ -1,6 +1,7 @@
 package dcpt
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/gomlx/compute"
@@ -52,7 +53,7 @@ type StepResult struct {
 // weights are those of the iteration before.
 type NotFiniteError struct {
 	Iteration int
-	Files     []string // of the batch
+	Files     []string // of the batch (with accumulation, of the pass) that gave it
 	Result    StepResult
 }
 
@@ -136,6 +137,21 @@ func (t *Trainer) initAccumulators() error {
 	return nil
 }
 
+// clearGradients drops the sums of an iteration that is given up.
+func (t *Trainer) clearGradients() error {
+	if t.accumulate == nil {
+		return nil
+	}
+	for _, g := range t.groups {
+		for _, w := range g.weights {
+			if err := t.Store.GetVariable(gradientScope + w.Path()).SetValue(tensors.FromShape(w.Shape())); err != nil {
+				return fmt.Errorf("clearing the gradients: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
 // Passes is the number of batches that an iteration takes.
 func (t *Trainer) Passes() int { return t.config.accumulate() }
 
@@ -162,10 +178,7 @@ func (t *Trainer) Step(batches ...*datasets.Batch) (StepResult, error) {
 	scalarTensor := tensors.FromFlatDataAndDimensions(scalars, len(t.groups), numStepScalars)
 	defer scalarTensor.FinalizeAll()
 
-	var files []string
-	finite := true
 	for i, b := range batches {
-		files = append(files, b.Names...)
 		exec := t.accumulate
 		if i == len(batches)-1 {
 			exec = t.apply
@@ -179,11 +192,10 @@ func (t *Trainer) Step(batches ...*datasets.Batch) (StepResult, error) {
 		result.Classify += share * float64(values[1])
 		result.Accuracy += share * float64(values[2])
 		result.GradNorm, result.ClassifyNorm = float64(values[3]), float64(values[4])
-		finite = finite && values[5] == 1
-	}
-	result.Total = result.Pixel + result.Classify
-	if !finite {
-		return result, &NotFiniteError{Iteration: iteration, Files: files, Result: result}
+		result.Total = result.Pixel + result.Classify
+		if values[5] != 1 {
+			return result, errors.Join(&NotFiniteError{Iteration: iteration, Files: b.Names, Result: result}, t.clearGradients())
+		}
 	}
 	t.Iteration = iteration
 	return result, nil

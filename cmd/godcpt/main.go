@@ -94,8 +94,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 
 // fail reports an error and returns the exit status for it.
 func (p *program) fail(err error, command string) int {
-	if errors.Is(err, dcpt.ErrInterrupted) || errors.Is(err, context.Canceled) {
-		fmt.Fprintf(p.stderr, "godcpt: %s. To go on:\n  %s\n", oneLine(err), p.again)
+	if onlyInterrupted(err) {
+		fmt.Fprintf(p.stderr, "godcpt: interrupted. To go on:\n  %s\n", p.again)
 		return exitInterrupted
 	}
 	fmt.Fprintf(p.stderr, "godcpt: %s\n", oneLine(err))
@@ -107,6 +107,20 @@ func (p *program) fail(err error, command string) int {
 		return exitSomeFailed
 	}
 	return exitFailure
+}
+
+// onlyInterrupted reports whether an error tells of an interruption and of nothing that went wrong with
+// it, such as saving.
+func onlyInterrupted(err error) bool {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			if !onlyInterrupted(e) {
+				return false
+			}
+		}
+		return true
+	}
+	return errors.Is(err, dcpt.ErrInterrupted) || errors.Is(err, context.Canceled)
 }
 
 // graphPanic is how GoMLX begins to say what a graph could not be built for, after the names of its own

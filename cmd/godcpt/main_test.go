@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -18,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/godcpt/godcpt/datasets/imageio"
+	"github.com/godcpt/godcpt/dcpt"
 	"github.com/godcpt/godcpt/internal/runreport"
 )
 
@@ -505,6 +507,25 @@ func TestQuickstart(t *testing.T) {
 	call(t, args...).check(t, exitOK, "report.html", "")
 	call(t, args...).check(t, exitOK, "from an earlier run in this folder", "")
 	call(t, append(args, "-s", "seed=4")...).check(t, exitFailure, "", "another seed")
+}
+
+func TestOnlyInterrupted(t *testing.T) {
+	full := errors.New("no space left")
+	for _, test := range []struct {
+		err  error
+		want bool
+	}{
+		{dcpt.ErrInterrupted, true},
+		{errors.Join(dcpt.ErrInterrupted, nil), true},
+		{fmt.Errorf("evaluating: %w", context.Canceled), true},
+		{full, false},
+		{errors.Join(dcpt.ErrInterrupted, full), false},
+		{errors.Join(errors.Join(dcpt.ErrInterrupted, full), nil), false},
+	} {
+		if got := onlyInterrupted(test.err); got != test.want {
+			t.Errorf("%v: %v", test.err, got)
+		}
+	}
 }
 
 func TestQuote(t *testing.T) {

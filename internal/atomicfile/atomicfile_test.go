@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 )
 
@@ -30,5 +31,38 @@ func TestWriteKeepsOldContentOnError(t *testing.T) {
 	entries, _ := os.ReadDir(filepath.Dir(path))
 	if len(entries) != 1 {
 		t.Errorf("%d files left, want 1: temporary file not removed", len(entries))
+	}
+}
+
+func TestRemoveLeftovers(t *testing.T) {
+	dir := t.TempDir()
+	if err := RemoveLeftovers(filepath.Join(dir, "absent")); err != nil {
+		t.Fatal(err)
+	}
+	var left string
+	killed := errors.New("killed")
+	err := Write(filepath.Join(dir, "a.b"), 0o644, func(io.Writer) error {
+		entries, _ := os.ReadDir(dir)
+		left = entries[0].Name()
+		return killed
+	})
+	if !errors.Is(err, killed) {
+		t.Fatal(err)
+	}
+	for _, name := range []string{left, ".hidden", "a.tmp-1", "a"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := RemoveLeftovers(dir); err != nil {
+		t.Fatal(err)
+	}
+	entries, _ := os.ReadDir(dir)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if want := []string{".hidden", "a", "a.tmp-1"}; !slices.Equal(names, want) {
+		t.Errorf("left: %q, want %q", names, want)
 	}
 }

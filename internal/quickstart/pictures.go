@@ -24,7 +24,7 @@ import (
 // overviewFile shows a part of every example in one small picture, for a README.
 const overviewFile = "overview.png"
 
-// overviewSide is the side of the parts in the overview, in pixels: five fit into the width of a page
+// overviewSide is the side of the parts in the overview, in pixels: five fit into the width of a page,
 // and the file stays below 400 kB, though noise does not compress.
 const overviewSide = 128
 
@@ -51,7 +51,7 @@ func newGallery(classes []string, ds datasets.Dataset) *gallery {
 	g := &gallery{wanted: map[string]int{}, seen: map[string]int{}}
 	photos := max(ds.Len()/len(classes), 1)
 	for i, class := range classes {
-		g.wanted[class] = (photos - 1 + 3*i) % photos
+		g.wanted[class] = (photos - 1 + i) % photos
 	}
 	return g
 }
@@ -129,8 +129,9 @@ func (g *gallery) write(dir string) error {
 		}
 		if e.clean != nil {
 			panels = append(panels, report.Panel{Label: "clean", Image: imageio.ToStd(e.clean)})
-			above = append(above, report.Panel{Label: e.set, Image: imageio.ToStd(middle(e.degraded))})
-			below = append(below, report.Panel{Label: fmt.Sprintf("restored %+.1f dB", e.gain), Image: imageio.ToStd(middle(e.restored))})
+			part := detailed(e.clean)
+			above = append(above, report.Panel{Label: e.set, Image: crop(e.degraded, part)})
+			below = append(below, report.Panel{Label: fmt.Sprintf("restored %+.1f dB", e.gain), Image: crop(e.restored, part)})
 		}
 		picture, err := report.SideBySide(panels...)
 		if err != nil {
@@ -147,10 +148,36 @@ func (g *gallery) write(dir string) error {
 	return writePNG(filepath.Join(dir, overviewFile), overview)
 }
 
-// middle is the part of an image that the overview shows.
-func middle(im *imageio.Image) *imageio.Image {
+// detailed returns where the part of the clean image lies that the overview shows: the one with most
+// structure, as flat parts show little of blur or rain.
+func detailed(im *imageio.Image) image.Rectangle {
+	const stride = overviewSide / 8
 	w, h := min(im.W, overviewSide), min(im.H, overviewSide)
-	return im.Crop((im.W-w)/2, (im.H-h)/2, w, h)
+	best, most := image.Rect(0, 0, w, h), float32(-1)
+	for y := 0; y+h <= im.H; y += stride {
+		for x := 0; x+w <= im.W; x += stride {
+			part := image.Rect(x, y, x+w, y+h)
+			if s := structure(im, part); s > most {
+				best, most = part, s
+			}
+		}
+	}
+	return best
+}
+
+// structure is the sum of the differences between neighbours in a row.
+func structure(im *imageio.Image, part image.Rectangle) (sum float32) {
+	for y := part.Min.Y; y < part.Max.Y; y++ {
+		row := im.Pix[(y*im.W+part.Min.X)*3 : (y*im.W+part.Max.X)*3]
+		for i := 3; i < len(row); i++ {
+			sum += max(row[i]-row[i-3], row[i-3]-row[i])
+		}
+	}
+	return sum
+}
+
+func crop(im *imageio.Image, part image.Rectangle) image.Image {
+	return imageio.ToStd(im.Crop(part.Min.X, part.Min.Y, part.Dx(), part.Dy()))
 }
 
 // stack puts two rows of pictures one above the other.

@@ -182,7 +182,7 @@ func (q *quickstart) conclude(r *results) error {
 func (q *quickstart) next() []report.Command {
 	return []report.Command{
 		{Text: "Restore your own photos:", Command: q.Program + " restore PHOTOS -o restored -w " + q.Out},
-		{Text: "Train longer, in another folder:", Command: q.Program + " quickstart --out " + q.Out + "-long -s finetune.steps=5000 -s finetune.schedule.periods=[5000]"},
+		{Text: "Train longer, in another folder:", Command: q.Program + " quickstart --out " + q.Out + "-long -s finetune.steps=5000 -s 'finetune.schedule.periods=[5000]'"},
 		{Text: "See how a recipe is written, and the paper's network:", Command: "less recipes/quickstart.yaml recipes/nafnet-5d.yaml"},
 		{Text: "Walk through the same steps in a notebook:", Command: "./scripts/lab"},
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"image"
 	"maps"
 	"math"
 	"os"
@@ -97,7 +98,7 @@ func TestRun(t *testing.T) {
 	for i := range examples {
 		examples[i] = filepath.Base(examples[i])
 	}
-	if want := []string{"blur-p2.png", "haze-p2.png", "lowlight-p2.png", "noise-p2.png", "overview.png", "rain-002.png", "rain-p2.png"}; !slices.Equal(examples, want) {
+	if want := []string{"blur-p2.png", "haze-p1.png", "lowlight-p0.png", "noise-p2.png", "overview.png", "rain-002.png", "rain-p0.png"}; !slices.Equal(examples, want) {
 		t.Errorf("examples %v, want %v", examples, want)
 	}
 }
@@ -209,5 +210,21 @@ func TestRunRefusesWrongSettings(t *testing.T) {
 	}
 	if exists(opts.Out) {
 		t.Error("a folder was made")
+	}
+}
+
+// The overview shows where there is something to see.
+func TestDetailed(t *testing.T) {
+	im := imageio.New(3*overviewSide, 2*overviewSide)
+	for y := overviewSide; y < im.H; y++ {
+		for x := 2 * overviewSide; x < im.W; x += 2 {
+			im.Pix[(y*im.W+x)*3] = 1
+		}
+	}
+	if got, want := detailed(im), image.Rect(2*overviewSide, overviewSide, 3*overviewSide, 2*overviewSide); got != want {
+		t.Errorf("part %v, want %v", got, want)
+	}
+	if got, want := detailed(imageio.New(10, 500)), image.Rect(0, 0, 10, overviewSide); got != want {
+		t.Errorf("part of a narrow image: %v, want %v", got, want)
 	}
 }

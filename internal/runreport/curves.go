@@ -63,6 +63,7 @@ func curves(runDir, stage string, charts []chart) ([]report.Curve, error) {
 			}
 			longest = max(longest, len(x))
 			curve.Series = append(curve.Series, report.Series{Name: column.label, X: x, Y: y})
+			curve.LogY = curve.LogY && slices.Min(y) > 0 // the PSNR loss is negative
 		}
 		if len(curve.Series) == 0 {
 			continue

@@ -70,6 +70,16 @@ func TestCurves(t *testing.T) {
 			t.Errorf("%s: %q, want %q", test.stage, got, test.want)
 		}
 	}
+	// The PSNR loss is negative: no logarithmic axis can show it.
+	for text, log := range map[string]bool{"0.5": true, "-0.2": false} {
+		text = "step,loss_pixel\n1,0.5\n2," + text + "\n"
+		if err := os.WriteFile(filepath.Join(dir, dcpt.StageFinetune, "metrics.csv"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if curves, err := Curves(dir, dcpt.StageFinetune); err != nil || curves[0].LogY != log {
+			t.Errorf("%q: %+v, %v", text, curves, err)
+		}
+	}
 	if _, err := Curves(dir, "nothing"); err == nil {
 		t.Error("curves of a stage that is not there")
 	}

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,8 +25,10 @@ const (
 	pollEvery   = time.Second // how often Training looks for new figures
 	chartWidth  = 460         // pixels, of one chart
 	chartHeight = 260
-	chartsShown = 2 // the losses, and what they are for: accuracy or PSNR
 )
+
+// shown are the titles of the charts that a notebook shows: the losses, and what they are for.
+var shown = []string{"losses", "accuracy of the classifier", "PSNR on validation images"}
 
 // Training shows the curves of a run and draws them anew while it trains, from the metrics.csv that
 // it writes. Call it before run.Train, and the returned function after it: that draws the curves for
@@ -97,8 +101,11 @@ func curves(run *dcpt.Run) ([]report.Curve, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
+	list = slices.DeleteFunc(list, func(c report.Curve) bool {
+		return !slices.ContainsFunc(shown, func(title string) bool { return strings.HasSuffix(c.Title, title) })
+	})
 	if len(list) == 0 {
 		list = []report.Curve{{Title: run.Stage + ": no figures yet", XLabel: "iteration"}}
 	}
-	return list[:min(chartsShown, len(list))], nil
+	return list, nil
 }
