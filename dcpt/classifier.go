@@ -3,6 +3,7 @@ package dcpt
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
@@ -84,6 +85,10 @@ func (c Classifier) Forward(scope *model.Scope, image *Node, features []*Node) *
 		}
 		if got := feature.Shape().Dim(-1); got != c.FeatureDims[i] {
 			exceptions.Panicf("classifier: feature %d has %d channels, feature_dims says %d", i, got, c.FeatureDims[i])
+		}
+		if x != nil && !slices.Equal(x.Shape().Dimensions[:3], feature.Shape().Dimensions[:3]) {
+			exceptions.Panicf("classifier: feature %d is of %v, but %v is needed: the network must give one feature per level, each of half the resolution of the one before "+
+				"(with image_input, the first of half the image's)", i, feature.Shape().Dimensions[1:3], x.Shape().Dimensions[1:3])
 		}
 		weighted := Mul(feature, Reshape(Slice(mix, AxisElem(i)), 1, 1, 1, 1))
 		if x == nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"slices"
 	"sort"
 
 	"github.com/goccy/go-yaml"
@@ -126,14 +125,15 @@ func decodeInto[T any, P interface {
 	if len(fields) == 0 {
 		return network, nil
 	}
-	known := yamlKeys(*network)
-	for key := range fields {
-		if !slices.Contains(known, key) {
-			return nil, suggest.Unknown("field", key, known)
-		}
-	}
 	data, err := yaml.Marshal(fields)
 	if err != nil {
+		return nil, err
+	}
+	var tree map[string]any
+	if err := yaml.Unmarshal(data, &tree); err != nil {
+		return nil, err
+	}
+	if err := checkTree("", tree, reflect.TypeFor[T]()); err != nil {
 		return nil, err
 	}
 	if err := yaml.Unmarshal(data, network); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -108,7 +109,7 @@ func ParseRecipe(data []byte, settings ...string) (*Recipe, error) {
 			return nil, fmt.Errorf("setting %q: %w", s, err)
 		}
 	}
-	if err := checkKeys("", tree, reflect.TypeFor[Recipe]()); err != nil {
+	if err := checkTree("", tree, reflect.TypeFor[Recipe]()); err != nil {
 		return nil, err
 	}
 	merged, err := yaml.Marshal(tree)
@@ -160,9 +161,25 @@ func (r *Recipe) Validate() error {
 		}
 	}
 	if r.Pretrain != nil {
-		problems = append(problems, r.Classifier.Complete(network.FeatureDims(), len(r.Classes())).Validate())
+		problems = append(problems, r.checkClassifier(network.FeatureDims()))
 	}
 	return errors.Join(problems...)
+}
+
+// checkClassifier checks that the classifier fits the network's features and the data.
+func (r *Recipe) checkClassifier(dims []int) error {
+	classes := r.Classes()
+	c := r.Classifier.Complete(dims, len(classes))
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if !slices.Equal(c.FeatureDims, dims) {
+		return fmt.Errorf("classifier: feature_dims are %v, the network's features have %v channels: leave feature_dims out", c.FeatureDims, dims)
+	}
+	if c.Classes != len(classes) {
+		return fmt.Errorf("classifier: classes is %d, the training sets have %d names (%s): leave classes out", c.Classes, len(classes), strings.Join(classes, ", "))
+	}
+	return nil
 }
 
 func (s Set) validate() error {
@@ -320,42 +337,93 @@ func applySetting(tree map[string]any, setting string) error {
 	return nil
 }
 
-// checkKeys compares the keys of a decoded YAML tree with the fields of a type, so that an unknown
-// key is reported by its path with the nearest known one. Free-form maps are left to their owners.
-func checkKeys(path string, node any, t reflect.Type) error {
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
+// checkTree compares a decoded YAML tree with the type it is for, so that an unknown key or a wrong
+// value is reported by its path, a key with the nearest known one. A missing value (null) is the
+// default everywhere. Free-form maps are left to their owners.
+func checkTree(path string, node any, t reflect.Type) error {
+	if node == nil {
+		return nil
 	}
-	switch t.Kind() {
-	case reflect.Slice:
-		list, ok := node.([]any)
-		if !ok {
-			return nil // a wrong type: the decoder reports it with its place
+	wrong := func(want string) error {
+		return fmt.Errorf("%s is %v; it must be %s", strings.TrimSuffix(path, "."), node, want)
+	}
+	list, isList := node.([]any)
+	tree, isTree := node.(map[string]any)
+	switch kind := t.Kind(); kind {
+	case reflect.Pointer:
+		return checkTree(path, node, t.Elem())
+	case reflect.Slice, reflect.Array:
+		if !isList {
+			return wrong("a list")
+		}
+		if kind == reflect.Array && len(list) != t.Len() {
+			return wrong(fmt.Sprintf("a list of %d", t.Len()))
 		}
 		for i, entry := range list {
-			if err := checkKeys(path+strconv.Itoa(i)+".", entry, t.Elem()); err != nil {
+			if err := checkTree(path+strconv.Itoa(i)+".", entry, t.Elem()); err != nil {
 				return err
 			}
 		}
 	case reflect.Struct:
-		tree, ok := node.(map[string]any)
-		if !ok {
-			return nil
+		if !isTree {
+			return wrong("keys with values")
 		}
-		known := yamlKeys(reflect.New(t).Elem().Interface())
-		for _, key := range sortedKeys(tree) {
-			i := slices.Index(known, key)
-			if i < 0 {
-				err := suggest.Unknown("key", key, known)
-				if path != "" {
-					err = fmt.Errorf("%s: %w", strings.TrimSuffix(path, "."), err)
-				}
-				return err
+		return checkFields(path, tree, t)
+	case reflect.Map:
+		if !isTree {
+			return wrong("keys with values")
+		}
+	case reflect.Bool:
+		if _, ok := node.(bool); !ok {
+			return wrong("true or false")
+		}
+	case reflect.Int, reflect.Int64:
+		if v, ok := number(node); !ok || v != math.Trunc(v) || math.Abs(v) > 1<<53 {
+			return wrong("a whole number")
+		}
+	case reflect.Float64:
+		if text, isText := node.(string); isText { // the decoder leaves 1e-3, without a point, a text
+			if _, err := strconv.ParseFloat(text, 64); err != nil {
+				return wrong("a number")
 			}
-			if err := checkKeys(path+key+".", tree[key], fieldByKey(t, key).Type); err != nil {
-				return err
-			}
+		} else if _, ok := number(node); !ok {
+			return wrong("a number")
+		}
+	case reflect.String:
+		if isList || isTree {
+			return wrong("a text")
 		}
 	}
 	return nil
+}
+
+// checkFields is checkTree for the keys of a struct.
+func checkFields(path string, tree map[string]any, t reflect.Type) error {
+	known := yamlKeys(reflect.New(t).Elem().Interface())
+	for _, key := range sortedKeys(tree) {
+		if !slices.Contains(known, key) {
+			err := suggest.Unknown("key", key, known)
+			if path != "" {
+				err = fmt.Errorf("%s: %w", strings.TrimSuffix(path, "."), err)
+			}
+			return err
+		}
+		if err := checkTree(path+key+".", tree[key], fieldByKey(t, key).Type); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// number is the value of a number in a decoded YAML tree.
+func number(node any) (float64, bool) {
+	switch v := node.(type) {
+	case int64:
+		return float64(v), true
+	case uint64:
+		return float64(v), true
+	case float64:
+		return v, true
+	}
+	return 0, false
 }
