@@ -159,7 +159,7 @@ func (c *Checkpoint) restoreState(store *model.Store) error {
 				return fmt.Errorf("%s: %s: %w", c.Path, name, err)
 			}
 			if !slices.Equal(dims, weight.Shape().Dimensions) {
-				return fmt.Errorf("%s: %s%s is %v, its weight %v", c.Path, scope, name, dims, weight.Shape().Dimensions)
+				return fmt.Errorf("%s: tensor %q is %v, its weight %v", c.Path, torch.Name(scope)+"."+name, dims, weight.Shape().Dimensions)
 			}
 			v := store.GetVariable(path)
 			if v == nil {

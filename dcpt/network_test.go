@@ -106,23 +106,6 @@ func flat(t testing.TB, tensor *tensors.Tensor) []float32 {
 	return values
 }
 
-// nearAll checks values within a tolerance relative to the largest one.
-func nearAll(t testing.TB, what string, got, want []float32, tolerance float64) {
-	t.Helper()
-	if len(got) != len(want) || len(want) == 0 {
-		t.Errorf("%s: %d values, want %d", what, len(got), len(want))
-		return
-	}
-	worst, largest := 0.0, 0.0
-	for i, w := range want {
-		worst = math.Max(worst, math.Abs(float64(got[i])-float64(w))) // NaN stays NaN
-		largest = max(largest, math.Abs(float64(w)))
-	}
-	if !(worst <= tolerance*largest) {
-		t.Errorf("%s: off by %g of its largest value %g, tolerance %g", what, worst/largest, largest, tolerance)
-	}
-}
-
 // A batch is computed as its images one by one, in the same way each time, into the shapes that are
 // promised. Sums may be in another order for another size: float32 rounding over some ten layers.
 const batchTolerance = 1e-5
@@ -165,13 +148,13 @@ func TestNetworkOutput(t *testing.T) {
 			for i, single := range forward(t, backend, store, network, false, one) {
 				whole := flat(t, outputs[i])
 				size := len(whole) / n
-				nearAll(t, fmt.Sprintf("image %d, output %d", k, i), flat(t, single), whole[k*size:(k+1)*size], batchTolerance)
+				near(t, fmt.Sprintf("image %d, output %d", k, i), flat(t, single), whole[k*size:(k+1)*size], batchTolerance)
 			}
 		}
 
 		// The form for training is another way to compute the same.
 		for i, training := range forward(t, backend, store, network, true, input) {
-			nearAll(t, fmt.Sprintf("training form, output %d", i), flat(t, training), flat(t, outputs[i]), batchTolerance)
+			near(t, fmt.Sprintf("training form, output %d", i), flat(t, training), flat(t, outputs[i]), batchTolerance)
 		}
 	})
 }
@@ -217,7 +200,7 @@ func TestNetworkOddSize(t *testing.T) {
 		})
 		defer exec.Finalize()
 		_, err := exec.Call1(networkInput(1, multiple, multiple+1))
-		wantError(t, err, fmt.Sprintf("image of %dx%d is not a multiple of %d in both sides: pad it", multiple, multiple+1, multiple))
+		wantError(t, err, fmt.Sprintf("image of %dx%d is not a multiple of %d in both sides: pad it", multiple+1, multiple, multiple))
 	})
 }
 
