@@ -286,10 +286,10 @@ func TestEMA(t *testing.T) {
 func TestNotFiniteStep(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	type bad struct {
-		name          string
-		pass          int
-		lq, gt, label bool
-		value         float32
+		name   string
+		pass   int
+		lq, gt bool
+		value  float32
 	}
 	for _, method := range []string{MethodDCPT, MethodRestore} {
 		for _, accumulate := range []int{1, 2} {
