@@ -115,17 +115,23 @@ func parallel(t *testing.T, folder string) {
 // on a case runs alone.
 const largeCase = 100 << 10
 
+// fitsGoBackend tells whether the weights of a case are below that limit.
 func fitsGoBackend(folder, weights string) bool {
 	info, err := os.Stat(filepath.Join(folder, weights))
 	return err == nil && info.Size() <= goBackendLimit
 }
 
+// forEachBackend checks each case on the tests' backend and, where it is small, on the pure Go one.
 func forEachBackend(t *testing.T, folders []string, check func(t *testing.T, backend compute.Backend, folder string)) {
 	for _, folder := range folders {
 		t.Run(filepath.Base(folder), func(t *testing.T) {
+			small := fitsGoBackend(folder, "weights.safetensors")
+			if testing.Short() && !small {
+				t.Skip("takes long")
+			}
 			parallel(t, folder)
 			t.Run("xla", func(t *testing.T) { check(t, backendtest.ForTest(t), folder) })
-			if fitsGoBackend(folder, "weights.safetensors") {
+			if small {
 				t.Run("go", func(t *testing.T) { check(t, backendtest.Go(t), folder) })
 			}
 		})

@@ -198,7 +198,8 @@ func startWeights(t *testing.T, root string) string {
 }
 
 func testResumeAfterKill(t *testing.T, backend resumeBackend, root, stage, start string) {
-	recipe := tinyRecipe(t, root, deep, "pretrain.steps=24", "pretrain.schedule.periods=[24]", "finetune.steps=24")
+	recipe := tinyRecipe(t, root, deep, "pretrain.schedule.periods=[24]",
+		stage+".steps=24", stage+".validate_every=6")
 	if stage == StagePretrain {
 		start = ""
 	}

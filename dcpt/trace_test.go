@@ -127,7 +127,12 @@ func TestParityTraces(t *testing.T) {
 	for _, folder := range paritytest.Cases(t, "trace_") {
 		t.Run(filepath.Base(folder), func(t *testing.T) {
 			t.Parallel()
-			t.Run("xla", func(t *testing.T) { testTrace(t, backendtest.ForTest(t), folder) })
+			t.Run("xla", func(t *testing.T) {
+				if testing.Short() {
+					t.Skip("takes long")
+				}
+				testTrace(t, backendtest.ForTest(t), folder)
+			})
 			if fitsGoBackend(folder, "final_net_g.safetensors") {
 				t.Run("go", func(t *testing.T) { testTrace(t, backendtest.Go(t), folder) })
 			}
