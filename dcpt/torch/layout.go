@@ -12,16 +12,26 @@ func Name(path string) string { return strings.ReplaceAll(strings.Trim(path, "/"
 // Path is the inverse of Name.
 func Path(name string) string { return strings.ReplaceAll(name, ".", "/") }
 
-// ToTorch converts a weight from our layout to PyTorch's and returns its PyTorch shape: kernels
-// [kh, kw, in, out] become [out, in, kh, kw], matrices [in, out] become [out, in], vectors stay.
+// ToTorch converts a weight from our layout to PyTorch's and returns its PyTorch shape:
+//
+//   - rank 0 and 1, scalars and vectors, stay;
+//   - rank 2, matrices [in, out], become [out, in];
+//   - rank 3, a factor per attention head [heads, 1, 1], stays;
+//   - rank 4, kernels [kh, kw, in, out], become [out, in, kh, kw];
+//   - rank 5, prompts [1, components, h, w, channels], become [1, components, channels, h, w].
+//
+// The weights that stay are returned as they are, not copied.
 func ToTorch(values []float32, dims []int) ([]float32, []int, error) {
 	switch len(dims) {
-	case 0, 1:
+	case 0, 1, 3:
 		return values, dims, nil
 	case 2:
-		return transpose(values, dims[0], dims[1]), []int{dims[1], dims[0]}, nil
+		return transpose(values, 1, dims[0], dims[1]), []int{dims[1], dims[0]}, nil
 	case 4:
 		return kernelToTorch(values, dims), []int{dims[3], dims[2], dims[0], dims[1]}, nil
+	case 5:
+		moved := transpose(values, dims[0]*dims[1], dims[2]*dims[3], dims[4])
+		return moved, []int{dims[0], dims[1], dims[4], dims[2], dims[3]}, nil
 	}
 	return nil, nil, fmt.Errorf("no PyTorch layout is known for a weight of rank %d", len(dims))
 }
@@ -29,21 +39,28 @@ func ToTorch(values []float32, dims []int) ([]float32, []int, error) {
 // FromTorch is the inverse of ToTorch; dims is the PyTorch shape.
 func FromTorch(values []float32, dims []int) ([]float32, []int, error) {
 	switch len(dims) {
-	case 0, 1:
+	case 0, 1, 3:
 		return values, dims, nil
 	case 2:
-		return transpose(values, dims[0], dims[1]), []int{dims[1], dims[0]}, nil
+		return transpose(values, 1, dims[0], dims[1]), []int{dims[1], dims[0]}, nil
 	case 4:
 		return kernelFromTorch(values, dims), []int{dims[2], dims[3], dims[1], dims[0]}, nil
+	case 5:
+		moved := transpose(values, dims[0]*dims[1], dims[2], dims[3]*dims[4])
+		return moved, []int{dims[0], dims[1], dims[3], dims[4], dims[2]}, nil
 	}
 	return nil, nil, fmt.Errorf("no layout is known for a PyTorch weight of rank %d", len(dims))
 }
 
-func transpose(values []float32, rows, columns int) []float32 {
+// transpose swaps the last two axes of [count, rows, columns].
+func transpose(values []float32, count, rows, columns int) []float32 {
 	out := make([]float32, len(values))
-	for r := range rows {
-		for c := range columns {
-			out[c*rows+r] = values[r*columns+c]
+	for i := range count {
+		from, to := values[i*rows*columns:], out[i*rows*columns:]
+		for r := range rows {
+			for c := range columns {
+				to[c*rows+r] = from[r*columns+c]
+			}
 		}
 	}
 	return out

@@ -24,13 +24,13 @@ const metadataKey = "__metadata__"
 
 // typeSizes holds the bytes per element of the types supported here, by safetensors name.
 var typeSizes = map[string]int{
-	"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1,
+	"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1,
 }
 
 // Tensor is a named file entry: raw values with their type and shape.
 type Tensor struct {
 	Shape []int  // row-major; empty for a scalar
-	DType string // "F64", "F32", "F16", "BF16", "I64", "I32", "U8" or "BOOL"
+	DType string // "F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U8" or "BOOL"
 	Data  []byte // little endian, len = elements * bytes per element
 }
 
@@ -67,9 +67,9 @@ func (t Tensor) Float32() ([]float32, error) {
 	return out, nil
 }
 
-// Int64 returns the values of an integer tensor (I64, I32, U8, BOOL) as a new slice.
+// Int64 returns the values of an integer tensor (I64, I32, I16, I8, U8, BOOL) as a new slice.
 func (t Tensor) Int64() ([]int64, error) {
-	n, err := t.check("I64", "I32", "U8", "BOOL")
+	n, err := t.check("I64", "I32", "I16", "I8", "U8", "BOOL")
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +80,10 @@ func (t Tensor) Int64() ([]int64, error) {
 			out[i] = int64(binary.LittleEndian.Uint64(t.Data[8*i:]))
 		case "I32":
 			out[i] = int64(int32(binary.LittleEndian.Uint32(t.Data[4*i:])))
+		case "I16":
+			out[i] = int64(int16(binary.LittleEndian.Uint16(t.Data[2*i:])))
+		case "I8":
+			out[i] = int64(int8(t.Data[i]))
 		default:
 			out[i] = int64(t.Data[i])
 		}
@@ -182,30 +186,11 @@ func ReadSafetensors(path string) (tensors map[string]Tensor, metadata map[strin
 
 // readSafetensors reads a file of the given size.
 func readSafetensors(r io.Reader, size int64) (map[string]Tensor, map[string]string, error) {
-	header, err := readHeader(r, size)
+	tensors, spans, metadata, err := describeSafetensors(r, size)
 	if err != nil {
 		return nil, nil, err
 	}
-	dataSize := size - 8 - int64(len(header))
-	entries, metadata, err := parseHeader(header)
-	if err != nil {
-		return nil, nil, err
-	}
-	tensors := make(map[string]Tensor, len(entries))
-	spans := make([]span, 0, len(entries))
-	for name, e := range entries {
-		t, s, err := e.locate(dataSize)
-		if err != nil {
-			return nil, nil, fmt.Errorf("tensor %q: %w", name, err)
-		}
-		s.name = name
-		tensors[name], spans = t, append(spans, s)
-	}
-	if err := checkSpans(spans, dataSize); err != nil {
-		return nil, nil, err
-	}
-	// checkSpans sorted them by position and proved that they are adjacent: read straight through.
-	for _, s := range spans {
+	for _, s := range spans { // adjacent, so read straight through
 		t := tensors[s.name]
 		t.Data = make([]byte, s.end-s.begin)
 		if _, err := io.ReadFull(r, t.Data); err != nil {
@@ -214,6 +199,34 @@ func readSafetensors(r io.Reader, size int64) (map[string]Tensor, map[string]str
 		tensors[s.name] = t
 	}
 	return tensors, metadata, nil
+}
+
+// describeSafetensors reads and checks the header: the tensors still without data, and where it
+// lies, in the order of the file and without a gap.
+func describeSafetensors(r io.Reader, size int64) (map[string]Tensor, []span, map[string]string, error) {
+	header, err := readHeader(r, size)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	dataSize := size - 8 - int64(len(header))
+	entries, metadata, err := parseHeader(header)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	tensors := make(map[string]Tensor, len(entries))
+	spans := make([]span, 0, len(entries))
+	for name, e := range entries {
+		t, s, err := e.locate(dataSize)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("tensor %q: %w", name, err)
+		}
+		s.name = name
+		tensors[name], spans = t, append(spans, s)
+	}
+	if err := checkSpans(spans, dataSize); err != nil {
+		return nil, nil, nil, err
+	}
+	return tensors, spans, metadata, nil
 }
 
 // readHeader returns the JSON text after the length field.
