@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -110,38 +111,43 @@ var rebuilders = map[string]rebuild{
 	"torch.Size": rebuildSize,
 }
 
-// harmless are names that training files hold beside the weights (settings, random states,
-// optimizers). They become opaque values; as a weight, an opaque value is an error.
-var harmless = map[string]bool{
-	"torch._utils._rebuild_tensor_v3": true, // types of numbers that no network here has
-	"torch.device":                    true, "torch.dtype": true, "torch.Generator": true,
-	"torch.float32": true, "torch.float64": true, "torch.float16": true, "torch.bfloat16": true, "torch.float": true,
-	"torch.int64": true, "torch.int32": true, "torch.int16": true, "torch.int8": true, "torch.uint8": true, "torch.bool": true,
-	"torch.uint16": true, "torch.uint32": true, "torch.uint64": true, "torch.float8_e4m3fn": true, "torch.float8_e5m2": true,
-	"argparse.Namespace": true, "collections.Counter": true, "collections.deque": true, "types.SimpleNamespace": true,
-	"easydict.EasyDict": true,
-	"builtins.int":      true, "builtins.float": true, "builtins.bool": true, "builtins.str": true, "builtins.bytes": true,
-	"builtins.bytearray": true, "builtins.complex": true, "builtins.slice": true, "builtins.range": true, "builtins.object": true,
-	"builtins.dict": true, "builtins.list": true, "builtins.tuple": true, "builtins.set": true, "builtins.frozenset": true,
-	"__builtin__.set": true, "__builtin__.object": true, "__builtin__.long": true, "__builtin__.bytearray": true,
-	"copyreg._reconstructor": true, "copy_reg._reconstructor": true, "_codecs.encode": true,
-	"pathlib.Path": true, "pathlib.PurePath": true, "pathlib.PosixPath": true, "pathlib.PurePosixPath": true,
-	"pathlib.WindowsPath": true, "pathlib.PureWindowsPath": true,
-	"pathlib._local.PosixPath": true, "pathlib._local.WindowsPath": true,
-	"datetime.datetime": true, "datetime.date": true, "datetime.timedelta": true,
-	"typing.Any": true, "typing.Union": true, "typing.Dict": true, "typing.List": true,
-	"numpy.dtype": true, "numpy.ndarray": true, "numpy.bool_": true, "numpy.float16": true, "numpy.float32": true,
-	"numpy.float64": true, "numpy.int8": true, "numpy.int16": true, "numpy.int32": true, "numpy.int64": true, "numpy.uint8": true,
-	"numpy.core.multiarray.scalar": true, "numpy.core.multiarray._reconstruct": true,
-	"numpy._core.multiarray.scalar": true, "numpy._core.multiarray._reconstruct": true,
-	"numpy.core.numeric._frombuffer": true, "numpy._core.numeric._frombuffer": true,
+// harmless are names, by module, that training files hold beside the weights (settings, random
+// states, optimizers). They become opaque values; as a weight, an opaque value is an error.
+var harmless = map[string]string{
+	"argparse":       "Namespace",
+	"builtins":       "int long float bool complex str unicode bytes bytearray slice range xrange dict list tuple set frozenset object",
+	"_codecs":        "encode",
+	"collections":    "Counter deque",
+	"copyreg":        "_reconstructor",
+	"datetime":       "datetime date time timedelta",
+	"easydict":       "EasyDict",
+	"pathlib":        "Path PurePath PosixPath PurePosixPath WindowsPath PureWindowsPath",
+	"pathlib._local": "Path PurePath PosixPath PurePosixPath WindowsPath PureWindowsPath",
+	"types":          "SimpleNamespace",
+	"typing":         "Any Union Optional Dict List Tuple",
+
+	"numpy":                  "dtype ndarray bool_ float16 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64",
+	"numpy.core.multiarray":  "scalar _reconstruct",
+	"numpy._core.multiarray": "scalar _reconstruct",
+	"numpy.core.numeric":     "_frombuffer",
+	"numpy._core.numeric":    "_frombuffer",
+
+	"torch": "device dtype Generator float32 float64 float16 bfloat16 int64 int32 int16 int8 uint8 bool uint16 uint32 uint64 " +
+		"float8_e4m3fn float8_e5m2 complex64 complex128",
+	"torch._utils": "_rebuild_tensor_v3", // types of numbers that no network here has
 }
 
 // harmlessPackages are those all of whose classes are taken for settings.
-var harmlessPackages = []string{"numpy.dtypes.", "pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.", "torch.optim."}
+var harmlessPackages = []string{"numpy.dtypes.", "numpy.random.", "pytorch_lightning.", "lightning.", "lightning_fabric.", "omegaconf.", "torch.optim."}
+
+// python2Names are modules that pickles of protocol 2 name as Python 2 did.
+var python2Names = map[string]string{"__builtin__": "builtins", "copy_reg": "copyreg"}
 
 // findGlobal returns what a name stands for.
 func findGlobal(module, name string) (any, error) {
+	if renamed, ok := python2Names[module]; ok {
+		module = renamed
+	}
 	full := module + "." + name
 	if class, ok := storageTypes[full]; ok {
 		return class, nil
@@ -149,7 +155,7 @@ func findGlobal(module, name string) (any, error) {
 	if f, ok := rebuilders[full]; ok {
 		return f, nil
 	}
-	if harmless[full] {
+	if slices.Contains(strings.Fields(harmless[module]), name) {
 		return opaque(full), nil
 	}
 	for _, p := range harmlessPackages {

@@ -45,7 +45,7 @@ func openZip(r io.ReaderAt, size int64) (*content, error) {
 	if err := checkByteOrder(records[root+"/byteorder"]); err != nil {
 		return nil, err
 	}
-	pickle, err := readRecord(records[root+"/data.pkl"], maxPickle)
+	pickle, err := readRecord(records[root+"/data.pkl"], min(maxPickle, maxExpansion*size+64<<10))
 	if err != nil {
 		return nil, err
 	}
