@@ -431,6 +431,28 @@ func TestPython2File(t *testing.T) {
 	}
 }
 
+// TestPickleValues reads single values of each kind that training files hold.
+func TestPickleValues(t *testing.T) {
+	for pickle, want := range map[string]any{
+		"K\xff": int64(255), "M\x01\x02": int64(513), "J\xfe\xff\xff\xff": int64(-2), "\x8a\x00": int64(0), "\x8a\x01\xfe": int64(-2),
+		"\x8a\x02\xff\x00": int64(255), "\x8b\x01\x00\x00\x00\x05": int64(5), "\x8a\x09123456789": long("123456789"),
+		"G\xbf\xe0\x00\x00\x00\x00\x00\x00": -0.5, "N": nil, "\x88": true, "\x89": false,
+		"X\x01\x00\x00\x00a": "a", "T\x01\x00\x00\x00a": "a", "U\x01a": "a", "\x8c\x01a": "a", "\x8d\x01\x00\x00\x00\x00\x00\x00\x00a": "a",
+		"\x95\x05\x00\x00\x00\x00\x00\x00\x00\x8c\x01a\x94": "a", // a frame, as in protocol 4
+	} {
+		raw := "\x80\x04" + pickle + "."
+		got, err := newPickleReader(strings.NewReader(raw), int64(len(raw))).read()
+		if err != nil || got != want {
+			t.Errorf("%q is %v (%v), want %v", pickle, got, err, want)
+		}
+	}
+	raw := "\x80\x02}(X\x01\x00\x00\x00aK\x01X\x01\x00\x00\x00bK\x02X\x01\x00\x00\x00aK\x03u."
+	got, err := newPickleReader(strings.NewReader(raw), int64(len(raw))).read()
+	if d, ok := got.(*dict); err != nil || !ok || !slices.Equal(d.keys, []any{"a", "b"}) || !slices.Equal(d.values, []any{int64(3), int64(2)}) {
+		t.Errorf("a dict with a key twice is %v (%v), want the last value", got, err)
+	}
+}
+
 func TestChooseGroup(t *testing.T) {
 	file := func(keys ...string) []byte {
 		var entries []func(p *pickler)
@@ -738,42 +760,49 @@ func TestOpenAllocatesLittle(t *testing.T) {
 	}
 }
 
-// FuzzReadPTH reads anything: it must not panic, not allocate without bound, and what it accepts
+// FuzzReadPTH reads anything, as a file and as the pickle in a good file of both formats (so that
+// no checksum is in the way): it must not panic nor allocate without bound, and what it accepts
 // must be tensors whose data fits their shapes.
 func FuzzReadPTH(f *testing.F) {
 	good := pickled("params", flat().entry("w"))
 	f.Add(writePTH(f, "params", map[string]Tensor{"a": Float32Tensor([]float32{1, 2}, 2)}))
-	f.Add(pthZip(f, good, eight))
 	f.Add(makeZip(f, record{"x/data.pkl", good, zip.Deflate}, record{"x/data/0", eight, zip.Deflate}))
 	f.Add(pthLegacy(good, []string{"0"}, []int{8}, eight))
-	f.Add(pthLegacy(pickled("", append(slices.Clone(harmlessExtras), flat().entry("w"))...), []string{"0"}, []int{8}, eight))
+	f.Add(good)
+	f.Add(pickled("", append(slices.Clone(harmlessExtras), flat().entry("w"))...))
 	f.Add([]byte("\x10\x00\x00\x00\x00\x00\x00\x00{\"a\":{}}        "))
 	f.Add([]byte("<html>"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		var c *content
-		var err error
-		// A pickle may inflate to 16 times the file and 64 KiB, each byte of it to a dict in a
-		// growing stack: some 150 bytes. See TestOpenAllocatesLittle.
-		limit := uint64(16*150*len(raw) + 12<<20)
-		if used := allocated(func() { c, err = openContent(bytes.NewReader(raw), int64(len(raw))) }); used > limit {
-			t.Errorf("opening %d bytes allocated %d", len(raw), used)
-		}
-		if err != nil {
-			return
-		}
-		for _, g := range c.groups {
-			tensors, err := c.read(g)
-			if err != nil {
-				continue
-			}
-			for name, tensor := range tensors {
-				if _, err := tensor.check(tensor.DType); err != nil {
-					t.Errorf("tensor %q: %v", name, err)
-				}
-			}
-			if len(tensors) != len(g.Tensors) {
-				t.Errorf("%d tensors read, %d described", len(tensors), len(g.Tensors))
-			}
+		for _, file := range [][]byte{raw, pthZip(t, raw, eight), pthLegacy(raw, []string{"0"}, []int{8}, eight)} {
+			fuzzFile(t, file)
 		}
 	})
+}
+
+func fuzzFile(t *testing.T, raw []byte) {
+	var c *content
+	var err error
+	// A pickle may inflate to 16 times the file and 64 KiB, each byte of it to a dict in a
+	// growing stack: some 150 bytes. See TestOpenAllocatesLittle.
+	limit := uint64(16*150*len(raw) + 12<<20)
+	if used := allocated(func() { c, err = openContent(bytes.NewReader(raw), int64(len(raw))) }); used > limit {
+		t.Errorf("opening %d bytes allocated %d", len(raw), used)
+	}
+	if err != nil {
+		return
+	}
+	for _, g := range c.groups {
+		tensors, err := c.read(g)
+		if err != nil {
+			continue
+		}
+		for name, tensor := range tensors {
+			if _, err := tensor.check(tensor.DType); err != nil {
+				t.Errorf("tensor %q: %v", name, err)
+			}
+		}
+		if len(tensors) != len(g.Tensors) {
+			t.Errorf("%d tensors read, %d described", len(tensors), len(g.Tensors))
+		}
+	}
 }

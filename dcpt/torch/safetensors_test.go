@@ -109,11 +109,17 @@ func TestTensorConversions(t *testing.T) {
 	if err != nil || nan[0] == nan[0] {
 		t.Errorf("half NaN became %v, %v", nan, err)
 	}
+	brainNaN, err := Tensor{[]int{1}, "BF16", u16(0x7fc0)}.Float32()
+	if err != nil || brainNaN[0] == brainNaN[0] {
+		t.Errorf("bfloat16 NaN became %v, %v", brainNaN, err)
+	}
 	for _, c := range []struct {
 		name string
 		in   Tensor
 		want []int64
 	}{
+		{"int16", Tensor{[]int{2}, "I16", []byte{254, 255, 5, 1}}, []int64{-2, 261}},
+		{"int8", Tensor{[]int{2}, "I8", []byte{254, 5}}, []int64{-2, 5}},
 		{"int32", Tensor{[]int{2}, "I32", []byte{255, 255, 255, 255, 5, 0, 0, 0}}, []int64{-1, 5}},
 		{"uint8", Tensor{[]int{2}, "U8", []byte{255, 5}}, []int64{255, 5}},
 		{"bool", Tensor{[]int{2}, "BOOL", []byte{0, 1}}, []int64{0, 1}},
@@ -128,6 +134,26 @@ func TestTensorConversions(t *testing.T) {
 	}
 	if _, err := (Tensor{[]int{3}, "F32", make([]byte, 8)}).Float32(); err == nil {
 		t.Error("a tensor with too little data was accepted")
+	}
+}
+
+// TestEveryHalf compares all half precision numbers with their definition, computed in float64.
+func TestEveryHalf(t *testing.T) {
+	for h := range 1 << 16 {
+		sign, exponent, fraction := 1-2*float64(h>>15), h>>10&31, float64(h&1023)/1024
+		want := sign * math.Ldexp(1+fraction, exponent-15)
+		switch exponent {
+		case 0:
+			want = sign * math.Ldexp(fraction, -14)
+		case 31:
+			if want = sign * math.Inf(1); fraction > 0 {
+				want = math.NaN()
+			}
+		}
+		got := float64(halfToFloat32(uint16(h)))
+		if got != want && !(math.IsNaN(got) && math.IsNaN(want)) || math.Signbit(got) != (h>>15 == 1) {
+			t.Fatalf("0x%04x became %g, want %g", h, got, want)
+		}
 	}
 }
 
