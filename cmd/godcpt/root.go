@@ -57,16 +57,20 @@ func (p *program) rootCommand() *cobra.Command {
 	root.SetErr(p.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetVersionTemplate("godcpt {{.Version}}\n")
-	root.AddCommand(p.quickstartCommand(), p.pretrainCommand(), p.finetuneCommand(), p.evalCommand(), p.restoreCommand(), p.doctorCommand())
+	root.AddCommand(p.quickstartCommand(), p.pretrainCommand(), p.finetuneCommand(), p.evalCommand(), p.restoreCommand(), p.weightsCommand(), p.doctorCommand())
 	for _, verb := range root.Commands() {
-		work := verb.RunE
-		verb.RunE = func(cmd *cobra.Command, args []string) error {
-			p.began = true
-			p.again = p.commandLine()
-			return work(cmd, args)
-		}
+		verb.RunE = p.begin(verb.RunE)
 	}
 	return root
+}
+
+// begin notes that a verb does its work now: its command line was understood.
+func (p *program) begin(work func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		p.began = true
+		p.again = p.commandLine()
+		return work(cmd, args)
+	}
 }
 
 // version names this program and the library that computes.

@@ -20,6 +20,7 @@ type installer struct {
 	client   *http.Client
 	indexURL string        // Python's simple package index
 	probe    time.Duration // how long GitHub may take to answer
+	backoff  time.Duration // before a transfer that broke off is tried again
 	wheel    wheel         // of this platform; zero if there is none
 	// github asks GoMLX's release on GitHub for the CPU plugin: see upstream.go.
 	github func(in *installer) error
@@ -31,6 +32,7 @@ func newInstaller(log io.Writer) *installer {
 		client:   newClient(log, 30*time.Second),
 		indexURL: indexURL(),
 		probe:    3 * time.Second,
+		backoff:  time.Second,
 		wheel:    platformWheel(),
 		github:   (*installer).installFromGitHub,
 	}

@@ -26,6 +26,8 @@ import (
 	"time"
 
 	goxla "github.com/gomlx/go-xla/installer"
+
+	"github.com/godcpt/godcpt/internal/download"
 )
 
 // isolate gives the test a home of its own, in which no plugin is installed, and returns it.
@@ -90,6 +92,7 @@ func testInstaller(log io.Writer, indexURL string, pin wheel) *installer {
 		client:   newClient(log, 10*time.Second),
 		indexURL: indexURL,
 		probe:    10 * time.Second,
+		backoff:  time.Millisecond,
 		wheel:    pin,
 		github:   func(*installer) error { return errors.New("not in this test") },
 	}
@@ -276,8 +279,8 @@ func TestDownloadStalls(t *testing.T) {
 	defer close(release)
 	in := testInstaller(io.Discard, server.URL, wheel{file: "a.whl"})
 	in.client = newClient(io.Discard, 50*time.Millisecond)
-	if _, err := in.installCPU(); !errors.Is(err, errStalled) {
-		t.Errorf("error %v, want %v", err, errStalled)
+	if _, err := in.installCPU(); !errors.Is(err, download.ErrStalled) {
+		t.Errorf("error %v, want %v", err, download.ErrStalled)
 	}
 }
 

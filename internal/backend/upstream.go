@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	goxla "github.com/gomlx/go-xla/installer"
+
+	"github.com/godcpt/godcpt/internal/download"
 )
 
 // upstream serialises runUpstream, which borrows two global variables.
@@ -59,7 +61,7 @@ func (in *installer) reachable(url string) error {
 	}
 	resp, err := in.client.Do(req)
 	if err != nil {
-		return plainNetError(err)
+		return download.Explain(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {

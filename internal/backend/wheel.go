@@ -2,10 +2,8 @@ package backend
 
 import (
 	"archive/zip"
-	"crypto/sha256"
-	"encoding/hex"
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -20,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/godcpt/godcpt/internal/atomicfile"
+	"github.com/godcpt/godcpt/internal/download"
 )
 
 // The package of OpenXLA's plugin for the CPU on PyPI, and the library inside its wheels.
@@ -87,7 +86,7 @@ func (in *installer) findWheel() (*url.URL, error) {
 	req.Header.Set("Accept", "application/vnd.pypi.simple.v1+json, text/html;q=0.2")
 	resp, err := in.client.Do(req)
 	if err != nil {
-		return nil, plainNetError(err)
+		return nil, download.Explain(err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -138,56 +137,27 @@ func indexLinks(contentType string, body []byte) ([]string, error) {
 	return links, nil
 }
 
-// download stores the wheel in a new file of dir and verifies its checksum. A transfer that breaks
-// off is tried again; a file with another content is refused.
+// download stores the wheel in dir and verifies its checksum. What has arrived of a transfer that
+// breaks off is kept for the next one.
 func (in *installer) download(address *url.URL, dir string) (string, error) {
-	f, err := os.CreateTemp(dir, downloadPattern)
+	archive := filepath.Join(dir, strings.Replace(downloadPattern, "*", strings.TrimSuffix(in.wheel.file, ".whl"), 1))
+	const longest = 1 << 30
+	err := download.Get(context.Background(), download.Request{
+		URL:       address.String(),
+		Path:      archive,
+		SHA256:    in.wheel.sha256,
+		MaxSize:   longest,
+		PlainHTTP: true, // pip's configuration may name an index inside an organisation
+		Client:    in.client,
+		Backoff:   in.backoff,
+		Retry: func(err error) {
+			fmt.Fprintf(in.log, "godcpt: the download broke off (%v), trying again\n", err)
+		},
+	})
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
-	const attempts = 3
-	for attempt := 1; ; attempt++ {
-		retry, err := in.downloadOnce(address, f)
-		if err == nil {
-			err = f.Close()
-		}
-		if err == nil {
-			return f.Name(), nil
-		}
-		if !retry || attempt == attempts {
-			os.Remove(f.Name())
-			return "", fmt.Errorf("downloading %s: %w", address.Redacted(), err)
-		}
-		fmt.Fprintf(in.log, "godcpt: the download broke off (%v), trying again\n", err)
-	}
-}
-
-// downloadOnce is one attempt of download; retry tells whether another could succeed.
-func (in *installer) downloadOnce(address *url.URL, f *os.File) (retry bool, err error) {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return false, err
-	}
-	if err := f.Truncate(0); err != nil {
-		return false, err
-	}
-	resp, err := in.client.Get(address.String())
-	if err != nil {
-		return false, plainNetError(err)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return false, fmt.Errorf("the server answers %s", resp.Status)
-	}
-	sum := sha256.New()
-	if _, err := io.Copy(io.MultiWriter(f, sum), resp.Body); err != nil {
-		var fileErr *os.PathError // writing failed, not reading
-		return !errors.As(err, &fileErr), err
-	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != in.wheel.sha256 {
-		return false, fmt.Errorf("the file is not the expected one (sha256 %s, expected %s): refused", got, in.wheel.sha256)
-	}
-	return false, nil
+	return archive, nil
 }
 
 // unpackLibrary writes the library in the wheel to target, atomically.
