@@ -45,7 +45,7 @@ func TestCheckpointDescription(t *testing.T) {
 	if !reflect.DeepEqual(c.Info, want) {
 		t.Errorf("%+v, want %+v", c.Info, want)
 	}
-	if network, err := NewNetwork(config); err != nil || !reflect.DeepEqual(network.FeatureDims(), []int{4, 8}) {
+	if network, err := NewNetwork(config); err != nil || !reflect.DeepEqual(classifier.FeatureDims, Classifier{}.Complete(network, 3).FeatureDims) {
 		t.Errorf("network %v (%v)", config, err)
 	}
 }

@@ -19,11 +19,11 @@ import (
 // It sees features only, so what it learns it must get out of the network; ImageInput is the
 // official variant that also sees the degraded image.
 type Classifier struct {
-	FeatureDims []int `yaml:"feature_dims,omitempty" json:"feature_dims"`         // channels of each feature; empty: the network's
-	Blocks      int   `yaml:"blocks,omitempty" json:"blocks"`                     // bottlenecks of each level; 0 means 2
-	Classes     int   `yaml:"classes,omitempty" json:"classes"`                   // kinds of degradation; 0: as many as the data has
-	Tokens      bool  `yaml:"tokens,omitempty" json:"tokens,omitempty"`           // features are [N, H*W, C] of square images, all of one resolution
-	ImageInput  bool  `yaml:"image_input,omitempty" json:"image_input,omitempty"` // also reads the image; feature 0 must have half its resolution
+	FeatureDims []int `yaml:"feature_dims,omitempty" json:"feature_dims"`                 // channels of each feature; empty: the network's
+	Blocks      int   `yaml:"blocks,omitempty" json:"blocks"`                             // bottlenecks of each level; 0 means 2
+	Classes     int   `yaml:"classes,omitempty" json:"classes"`                           // kinds of degradation; 0: as many as the data has
+	SameRes     bool  `yaml:"same_resolution,omitempty" json:"same_resolution,omitempty"` // features are all of one resolution: feature i is sampled down by 2^i (official: downsample)
+	ImageInput  bool  `yaml:"image_input,omitempty" json:"image_input,omitempty"`         // also reads the image; feature 0 must have half its resolution
 }
 
 const (
@@ -32,9 +32,14 @@ const (
 )
 
 // Complete fills in what the recipe leaves to the network and the data.
-func (c Classifier) Complete(featureDims []int, classes int) Classifier {
+func (c Classifier) Complete(network Network, classes int) Classifier {
 	if len(c.FeatureDims) == 0 {
-		c.FeatureDims = featureDims
+		var picked []int
+		picked, c.SameRes = classifierFeatures(network)
+		features := network.Features()
+		for _, i := range picked {
+			c.FeatureDims = append(c.FeatureDims, features[i].Channels)
+		}
 	}
 	if c.Blocks == 0 {
 		c.Blocks = defaultBlocks
@@ -66,7 +71,7 @@ func (c Classifier) Validate() error {
 
 // Forward returns the logits [N, Classes]. image is the degraded image [N, H, W, 3], read only with
 // ImageInput (and may be nil without); features are the network's, highest resolution first,
-// [N, H/2^i, W/2^i, FeatureDims[i]], or [N, H*W, C] with Tokens.
+// [N, H/2^i, W/2^i, FeatureDims[i]], or all [N, H, W, FeatureDims[i]] with SameRes.
 func (c Classifier) Forward(scope *model.Scope, image *Node, features []*Node) *Node {
 	if len(features) != len(c.FeatureDims) {
 		exceptions.Panicf("classifier: %d features for %d feature_dims %v", len(features), len(c.FeatureDims), c.FeatureDims)
@@ -80,8 +85,8 @@ func (c Classifier) Forward(scope *model.Scope, image *Node, features []*Node) *
 		x = layers.LayerNorm(at(scope, "conv_embed", 1), x, classifierEpsilon)
 	}
 	for i, feature := range features {
-		if c.Tokens {
-			feature = tokensToImage(feature, 1<<i)
+		if c.SameRes && i > 0 {
+			feature = layers.NearestDownsample(feature, 1<<i)
 		}
 		if got := feature.Shape().Dim(-1); got != c.FeatureDims[i] {
 			exceptions.Panicf("classifier: feature %d has %d channels, feature_dims says %d", i, got, c.FeatureDims[i])
@@ -127,17 +132,3 @@ func convNorm(scope *model.Scope, x *Node, kernel, out int) *Node {
 }
 
 func relu(x *Node) *Node { return Max(x, ScalarZero(x.Graph(), x.DType())) }
-
-// tokensToImage makes [N, L, C] tokens of a square image NHWC and keeps every factor-th pixel.
-func tokensToImage(tokens *Node, factor int) *Node {
-	n, length, c := tokens.Shape().Dim(0), tokens.Shape().Dim(1), tokens.Shape().Dim(2)
-	side := int(math.Sqrt(float64(length)))
-	if side*side != length {
-		exceptions.Panicf("classifier: %d tokens do not form a square image", length)
-	}
-	x := Reshape(tokens, n, side, side, c)
-	if factor == 1 {
-		return x
-	}
-	return layers.NearestDownsample(x, factor)
-}

@@ -55,15 +55,16 @@ func (n *NAFNet) Validate() error {
 // SizeMultiple implements Network: each level halves the resolution.
 func (n *NAFNet) SizeMultiple() int { return 1 << len(n.EncBlocks) }
 
-// FeatureDims implements Network.
-func (n *NAFNet) FeatureDims() []int {
-	var dims []int
+// Features implements Network.
+func (n *NAFNet) Features() []Feature {
+	var features []Feature
 	for level := len(n.DecBlocks) - 1; level >= 0; level-- {
-		for range n.DecBlocks[level] {
-			dims = append(dims, n.Width<<(len(n.DecBlocks)-1-level))
+		factor := 1 << (len(n.DecBlocks) - 1 - level)
+		for block := n.DecBlocks[level] - 1; block >= 0; block-- {
+			features = append(features, Feature{fmt.Sprintf("decoder%d.%d", level, block), n.Width * factor, factor})
 		}
 	}
-	return dims
+	return features
 }
 
 // Forward implements Network.
@@ -102,7 +103,7 @@ func (n *NAFNet) Forward(scope *model.Scope, image *Node) (restored *Node, featu
 func nafBlock(scope *model.Scope, x *Node) *Node {
 	c := x.Shape().Dim(-1)
 	y := layers.NormPointwise(scope.At("norm1"), scope.At("conv1"), x, 2*c, nafnetEpsilon)
-	y = layers.SimpleGate(layers.Depthwise3x3(scope.At("conv2"), y))
+	y = layers.SimpleGate(layers.Depthwise3x3(scope.At("conv2"), y, true))
 	y = layers.SimplifiedChannelAttention(at(scope, "sca", 1), y)
 	x = layers.PointwiseResidual(scope, "beta", scope.At("conv3"), y, x)
 	y = layers.SimpleGate(layers.NormPointwise(scope.At("norm2"), scope.At("conv4"), x, 2*c, nafnetEpsilon))

@@ -20,11 +20,12 @@ type Network interface {
 	// weights in scope. It returns the restored image, not clamped, and the decoder features that
 	// the degradation classifier reads, highest resolution first. Whoever needs only one of the
 	// two drops the other: XLA removes what nothing uses. Forward may be called several times in
-	// a graph, on shared weights.
+	// a graph, on shared weights. Features are NHWC.
 	Forward(scope *model.Scope, x *Node) (restored *Node, features []*Node)
 
-	// FeatureDims is the number of channels of each feature, in the order of Forward.
-	FeatureDims() []int
+	// Features describes the features, in the order of Forward: the network's own say on where
+	// pre-training hooks in.
+	Features() []Feature
 
 	// SizeMultiple is what height and width of the input must be multiples of.
 	SizeMultiple() int
@@ -44,10 +45,7 @@ const (
 
 // architectures holds the networks by name; a new one is a file and a line here.
 var architectures = map[string]architecture{
-	"nafnet": {
-		decode:  decodeInto[NAFNet],
-		presets: map[string]Network{},
-	},
+	"nafnet": newArchitecture(nafnetPresets),
 }
 
 type architecture struct {
@@ -55,10 +53,15 @@ type architecture struct {
 	presets map[string]Network
 }
 
-func init() {
-	for name, preset := range nafnetPresets {
-		architectures["nafnet"].presets[name] = preset
+func newArchitecture[T any, P interface {
+	*T
+	Network
+}](presets map[string]P) architecture {
+	a := architecture{decode: decodeInto[T, P], presets: map[string]Network{}}
+	for name, preset := range presets {
+		a.presets[name] = preset
 	}
+	return a
 }
 
 // Architectures lists the names that NetworkConfig.Arch takes.

@@ -120,17 +120,18 @@ func TestNetworkOutput(t *testing.T) {
 		if got := outputs[0].Shape().Dimensions; !slices.Equal(got, []int{n, h, w, 3}) {
 			t.Errorf("output %v for an input of %v", got, []int{n, h, w, 3})
 		}
-		if len(outputs)-1 != len(network.FeatureDims()) {
-			t.Fatalf("%d features, FeatureDims are %v", len(outputs)-1, network.FeatureDims())
+		features := network.Features()
+		if len(outputs)-1 != len(features) {
+			t.Fatalf("%d features are computed, %v are declared", len(outputs)-1, features)
 		}
 		last := h
 		for i, f := range outputs[1:] {
 			d := f.Shape().Dimensions
-			if d[0] != n || d[3] != network.FeatureDims()[i] {
-				t.Errorf("feature %d is %v, FeatureDims are %v", i, d, network.FeatureDims())
+			if !slices.Equal(d, []int{n, h / features[i].Stride, w / features[i].Stride, features[i].Channels}) {
+				t.Errorf("feature %d is %v, declared are %+v", i, d, features[i])
 			}
-			if d[1]*w != d[2]*h || h%d[1] != 0 || d[1] > last {
-				t.Errorf("feature %d is %v: not the image's form, or out of order", i, d)
+			if d[1] > last {
+				t.Errorf("feature %d is %v: out of order", i, d)
 			}
 			last = d[1]
 		}
@@ -287,7 +288,7 @@ func TestClassifierParameters(t *testing.T) {
 		t.Skip("large networks take memory and seconds")
 	}
 	store := model.NewStore()
-	must(t, InitClassifier(backendtest.Go(t), store, ClassifierScope, Classifier{}.Complete([]int{64, 128, 256, 512}, 5)))
+	must(t, InitClassifier(backendtest.Go(t), store, ClassifierScope, Classifier{}.Complete(nafnetPresets["nafnet-5d"], 5)))
 	if got, want := CountParameters(store, ClassifierScope), 49_290_505; got != want {
 		t.Errorf("%d parameters, want %d", got, want)
 	}
@@ -295,7 +296,7 @@ func TestClassifierParameters(t *testing.T) {
 
 // Features that are not one per level are refused in words.
 func TestClassifierFeatures(t *testing.T) {
-	c := Classifier{}.Complete([]int{4, 8}, 2)
+	c := Classifier{FeatureDims: []int{4, 8}, Blocks: 2, Classes: 2}
 	for _, test := range []struct {
 		sides []int
 		image int

@@ -1,6 +1,7 @@
 package dcpt
 
 import (
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -55,22 +56,41 @@ type constructor struct {
 	ResBlocks   *int  `json:"num_res_blocks"`
 	Classes     int   `json:"num_classes"`
 	Downsample  bool
+	arguments   json.RawMessage // all of them
+}
+
+func (c *constructor) UnmarshalJSON(data []byte) error {
+	type plain constructor
+	c.arguments = slices.Clone(data)
+	return json.Unmarshal(data, (*plain)(c))
+}
+
+// parityNetworks builds networks from the arguments of the PyTorch classes, by class. Each
+// architecture's test file adds its own.
+var parityNetworks = map[string]func(arguments json.RawMessage) (Network, error){
+	"NAFNetBaseline": func(arguments json.RawMessage) (Network, error) {
+		var c constructor
+		err := json.Unmarshal(arguments, &c)
+		return &NAFNet{Width: c.Width, EncBlocks: c.EncBlks, MiddleBlocks: c.MiddleBlk, DecBlocks: c.DecBlks}, err
+	},
 }
 
 // network builds the network of a case or skips, by name, what is not supported.
 func (c constructor) network(t *testing.T, architecture string) Network {
 	t.Helper()
-	switch architecture {
-	case "NAFNetBaseline":
-		return &NAFNet{Width: c.Width, EncBlocks: c.EncBlks, MiddleBlocks: c.MiddleBlk, DecBlocks: c.DecBlks}
+	build, ok := parityNetworks[architecture]
+	if !ok {
+		t.Skipf("network %s is not supported", architecture)
 	}
-	t.Skipf("network %s is not supported", architecture)
-	return nil
+	network, err := build(c.arguments)
+	must(t, err)
+	must(t, network.Validate())
+	return network
 }
 
 func (c constructor) classifier(t *testing.T, architecture string) Classifier {
 	t.Helper()
-	classifier := Classifier{FeatureDims: c.FeatureDims, Classes: c.Classes, Blocks: 2, Tokens: c.Downsample}
+	classifier := Classifier{FeatureDims: c.FeatureDims, Classes: c.Classes, Blocks: 2, SameRes: c.Downsample}
 	if c.ResBlocks != nil {
 		classifier.Blocks = *c.ResBlocks
 	}
@@ -166,14 +186,9 @@ func testNetworkParity(t *testing.T, backend compute.Backend, folder string) {
 	outputs := exec.MustCall(input)
 	compare(t, "output", outputs[0], data["output"], c.Tolerance.Output)
 	features := featureNames(data)
-	if len(features) != len(outputs)-1 || len(features) != len(network.FeatureDims()) {
-		t.Fatalf("%d features, FeatureDims %v, want %d features", len(outputs)-1, network.FeatureDims(), len(features))
-	}
+	positions := featurePositions(t, network, features)
 	for i, name := range features {
-		compare(t, name, outputs[i+1], data[name], c.Tolerance.Feature)
-		if got := outputs[i+1].Shape().Dim(-1); got != network.FeatureDims()[i] {
-			t.Errorf("feature %d has %d channels, FeatureDims says %d", i, got, network.FeatureDims()[i])
-		}
+		compare(t, name, outputs[1+positions[i]], data[name], c.Tolerance.Feature)
 	}
 	if odd, ok := data["odd.input"]; ok {
 		padExec := model.MustNewExec(backend, store, func(root *model.Scope, x *Node) []*Node {
@@ -207,9 +222,9 @@ func testNetworkParity(t *testing.T, backend compute.Backend, folder string) {
 		t.Errorf("loss %v, want %v", got, c.GradLoss)
 	}
 	for i, name := range features {
-		compare(t, "training form: "+name, results[2+i], data[name], c.Tolerance.Feature)
+		compare(t, "training form: "+name, results[2+positions[i]], data[name], c.Tolerance.Feature)
 	}
-	gradients := results[2+len(features):]
+	gradients := results[2+len(network.Features()):]
 	compare(t, "grad.input", gradients[0], data["grad.input"], c.Tolerance.Grad)
 	compareGradients(t, names, gradients[1:], data, c.GradL2, c.Tolerance.Grad)
 }
@@ -229,7 +244,7 @@ func testClassifierParity(t *testing.T, backend compute.Backend, folder string) 
 	var inputs []any
 	names := featureNames(data)
 	for _, name := range names {
-		inputs = append(inputs, toNHWC(t, data[name]))
+		inputs = append(inputs, tokensToNHWC(toNHWC(t, data[name])))
 	}
 	if classifier.ImageInput {
 		inputs = append(inputs, toNHWC(t, data["lq"]))
@@ -340,6 +355,8 @@ func compare(t *testing.T, name string, got *tensors.Tensor, want torch.Tensor, 
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+	} else if len(dims) == 4 && len(want.Shape) == 3 { // PyTorch has it as tokens [N, H*W, C]
+		dims = []int{dims[0], dims[1] * dims[2], dims[3]}
 	} else if len(dims) == 4 {
 		values = toNCHW(values, dims)
 		dims = []int{dims[0], dims[3], dims[1], dims[2]}
@@ -397,6 +414,26 @@ func formulaValues(values []float32, name string, seed uint64, offset, scale flo
 	}
 }
 
+// featurePositions finds the features of a case ("feature.0:decoder3.0") among those that the network
+// declares, which must come in the same order; it may declare more than the official hooks reach.
+func featurePositions(t *testing.T, network Network, names []string) []int {
+	t.Helper()
+	var positions []int
+	declared := network.Features()
+	next := 0
+	for _, name := range names {
+		_, module, _ := strings.Cut(name, ":")
+		for next < len(declared) && declared[next].Module != module {
+			next++
+		}
+		if next == len(declared) {
+			t.Fatalf("feature %s is not among %v, or out of order", name, declared)
+		}
+		positions = append(positions, next)
+	}
+	return positions
+}
+
 // featureNames lists "feature.0:...", "feature.1:..." in order.
 func featureNames(data map[string]torch.Tensor) []string {
 	var names []string
@@ -439,6 +476,16 @@ func toNHWC(t testing.TB, tensor torch.Tensor) *tensors.Tensor {
 		}
 	}
 	return tensors.FromFlatDataAndDimensions(moved, n, h, w, c)
+}
+
+// tokensToNHWC makes tokens [N, H*W, C] of square images these images; others stay as they are.
+func tokensToNHWC(tensor *tensors.Tensor) *tensors.Tensor {
+	d := tensor.Shape().Dimensions
+	if len(d) != 3 {
+		return tensor
+	}
+	side := int(math.Sqrt(float64(d[1])))
+	return tensors.FromFlatDataAndDimensions(tensors.MustCopyFlatData[float32](tensor), d[0], side, side, d[2])
 }
 
 func toNCHW(values []float32, d []int) []float32 {

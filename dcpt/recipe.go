@@ -161,15 +161,15 @@ func (r *Recipe) Validate() error {
 		}
 	}
 	if r.Pretrain != nil {
-		problems = append(problems, r.checkClassifier(network.FeatureDims()))
+		problems = append(problems, r.checkClassifier(network))
 	}
 	return errors.Join(problems...)
 }
 
 // checkClassifier checks that the classifier fits the network's features and the data.
-func (r *Recipe) checkClassifier(dims []int) error {
+func (r *Recipe) checkClassifier(network Network) error {
 	classes := r.Classes()
-	c := r.Classifier.Complete(dims, len(classes))
+	c, dims := r.Classifier.Complete(network, len(classes)), Classifier{}.Complete(network, len(classes)).FeatureDims
 	if err := c.Validate(); err != nil {
 		return err
 	}

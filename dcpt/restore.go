@@ -110,7 +110,7 @@ func newModel(backend compute.Backend, store *model.Store, scope string, network
 		return restored
 	}}
 	m.reader = &sizedExec{backend: backend, store: store, build: func(_ *model.Scope, x *Node) *Node {
-		_, features := network.Forward(store.Scope(scope), x)
+		_, features := forwardForClassifier(network, store.Scope(scope), x)
 		return Softmax(m.Classifier.Forward(store.Scope(ClassifierScope), x, features))
 	}}
 	return m
@@ -152,12 +152,21 @@ func (m *Model) Classify(im *imageio.Image) ([]float32, error) {
 	if m.Classifier == nil {
 		return nil, errors.New("these weights have no degradation classifier: use those of a pre-trained run")
 	}
-	// The classifier halves the resolution of every feature once more.
-	values, _, err := m.run(m.reader, im, max(m.Network.SizeMultiple(), 2<<len(m.Classifier.FeatureDims)))
+	values, _, err := m.run(m.reader, im, m.classifierMultiple())
 	if err != nil {
 		return nil, fmt.Errorf("classifying an image of %dx%d: %w", im.W, im.H, err)
 	}
 	return values, nil
+}
+
+// classifierMultiple is what the sides of an image to classify must be multiples of: the classifier
+// halves the resolution of every feature once more.
+func (m *Model) classifierMultiple() int {
+	multiple := m.Network.SizeMultiple()
+	for step := multiple; multiple%(2<<len(m.Classifier.FeatureDims)) != 0; {
+		multiple += step
+	}
+	return multiple
 }
 
 // run pads the image to a multiple of a size and runs a program on it.

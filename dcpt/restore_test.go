@@ -24,7 +24,7 @@ func testModelOn(t testing.TB, backend compute.Backend) *Model {
 	network, err := NewNetwork(smallNetworks["nafnet"][0])
 	must(t, err)
 	store := networkStore(t, backend, network)
-	classifier := Classifier{Blocks: 1}.Complete(network.FeatureDims(), 3)
+	classifier := Classifier{Blocks: 1}.Complete(network, 3)
 	must(t, InitClassifier(backend, store, ClassifierScope, classifier))
 	randomise(t, store, ClassifierScope)
 	m := newModel(backend, store, NetworkScope, network, &classifier, CheckpointInfo{Classes: []string{"noise", "rain", "haze"}})

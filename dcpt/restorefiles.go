@@ -138,11 +138,11 @@ func (m *Model) checkMemory(path string) error {
 	if err != nil {
 		return err
 	}
-	features := m.Network.FeatureDims()
+	features := m.Network.Features()
 	if len(features) == 0 {
 		return nil // no width to reckon with
 	}
-	channels := features[0] // at the highest resolution
+	channels := features[0].Channels // at the highest resolution
 	needed := int64(w) * int64(h) * int64(4*activationsAtATime*channels+imageBytesPerPixel)
 	if available, ok := availableMemory(); ok && needed > available {
 		return fmt.Errorf("%s: restoring %dx%d pixels takes about %.1f GB of memory, and %.1f GB are available: scale it down or cut it into parts",

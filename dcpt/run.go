@@ -213,7 +213,7 @@ func (s *session) initialise(network Network, checkpoint *Checkpoint) error {
 	}
 	switch {
 	case s.config.classifies():
-		classifier = r.Recipe.Classifier.Complete(network.FeatureDims(), len(r.Recipe.Classes()))
+		classifier = r.Recipe.Classifier.Complete(network, len(r.Recipe.Classes()))
 		s.info.Classifier = &classifier
 	case start != nil && start.Info.Classifier != nil: // kept for guided training, not trained here
 		classifier = *start.Info.Classifier

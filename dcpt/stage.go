@@ -46,7 +46,7 @@ type modules struct {
 }
 
 func (m modules) forward(x *Node) (restored *Node, features []*Node) {
-	return m.network.Forward(m.store.Scope(NetworkScope), x)
+	return forwardForClassifier(m.network, m.store.Scope(NetworkScope), x)
 }
 
 func (m modules) classify(x *Node, features []*Node) *Node {

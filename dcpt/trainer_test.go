@@ -125,7 +125,7 @@ func newTestTrainer(t *testing.T, config StageConfig) *Trainer {
 	network, err := NewNetwork(smallNetworks["nafnet"][0])
 	must(t, err)
 	store := networkStore(t, backend, network)
-	classifier := Classifier{Blocks: 1}.Complete(network.FeatureDims(), 3)
+	classifier := Classifier{Blocks: 1}.Complete(network, 3)
 	if config.classifies() {
 		must(t, InitClassifier(backend, store, ClassifierScope, classifier))
 		randomise(t, store, ClassifierScope)

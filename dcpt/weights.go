@@ -115,11 +115,11 @@ func InitClassifier(backend compute.Backend, store *model.Store, scope string, c
 		image := Zeros(g, shapes.Make(dtypes.Float32, 1, 2*side, 2*side, 3))
 		features := make([]*Node, len(classifier.FeatureDims))
 		for i, dim := range classifier.FeatureDims {
-			shape := shapes.Make(dtypes.Float32, 1, side>>i, side>>i, dim)
-			if classifier.Tokens {
-				shape = shapes.Make(dtypes.Float32, 1, side*side, dim)
+			featureSide := side >> i
+			if classifier.SameRes {
+				featureSide = side
 			}
-			features[i] = Zeros(g, shape)
+			features[i] = Zeros(g, shapes.Make(dtypes.Float32, 1, featureSide, featureSide, dim))
 		}
 		classifier.Forward(store.Scope(scope), image, features)
 	})

@@ -42,6 +42,7 @@ func (c Conv) Apply(scope *model.Scope, x *Node, out int) *Node {
 		y = convolveFewOutputs(x, kernel)
 	} else {
 		y = Convolve(x, kernel).StridePerAxis(stride, stride).PaddingPerDim([][2]int{{padding, padding}, {padding, padding}}).Done()
+		countMACs(x.Graph(), y.Shape().Size()*kernel.Shape().Size()/out)
 	}
 	if c.NoBias {
 		return y

@@ -6,24 +6,32 @@ import (
 )
 
 // Depthwise3x3 convolves each channel with its own 3x3 kernel, zero padding 1: [N, H, W, C] to the
-// same shape. Weights: "weight" [3, 3, 1, C], "bias" [C].
+// same shape. Weights: "weight" [3, 3, 1, C] and, if bias, "bias" [C].
 //
 // It is written as nine shifted multiply-adds. GoMLX's gradient of a grouped convolution is one pair
 // of convolutions per channel, minutes of compilation and then slow; the gradient here is the same
 // nine taps for the input and one folded sum per tap for the kernel.
-func Depthwise3x3(scope *model.Scope, x *Node) *Node {
+func Depthwise3x3(scope *model.Scope, x *Node, bias bool) *Node {
 	g, channels := x.Graph(), x.Shape().Dim(-1)
 	kernel := Reshape(Param(scope, g, "weight", fanIn(9), 3, 3, 1, channels), 9, channels)
-	bias := Param(scope, g, "bias", fanIn(9), channels)
-	if !training(scope, x) {
-		return addBias(false, depthwiseTaps(x, kernel), bias)
+	countMACs(g, 9*x.Shape().Size())
+	y := depthwise(training(scope, x), x, kernel)
+	if !bias {
+		return y
 	}
-	y := withGradient(
+	return addBias(training(scope, x), y, Param(scope, g, "bias", fanIn(9), channels))
+}
+
+// depthwise convolves x with a kernel [9, C].
+func depthwise(train bool, x, kernel *Node) *Node {
+	if !train {
+		return depthwiseTaps(x, kernel)
+	}
+	return withGradient(
 		func(in []*Node) *Node { return depthwiseTaps(in[0], in[1]) },
 		func(in []*Node, v *Node) []*Node {
 			return []*Node{depthwiseTaps(v, Reverse(in[1], 0)), depthwiseKernelGradient(in[0], v)}
 		}, x, kernel)
-	return addBias(true, y, bias)
 }
 
 // depthwiseTaps is the convolution itself: kernel is [9, C].

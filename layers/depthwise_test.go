@@ -44,7 +44,7 @@ func TestDepthwise(t *testing.T) {
 		cases = append(cases, layerCase{
 			name: fmt.Sprint(dims), inputs: [][]int{dims},
 			weights: map[string][]int{"weight": {3, 3, 1, channels}, "bias": {channels}},
-			build:   one(Depthwise3x3),
+			build:   one(func(scope *model.Scope, x *Node) *Node { return Depthwise3x3(scope, x, true) }),
 			reference: func(in []array, w map[string]array) array {
 				return referenceDepthwise(in[0], w["weight"], w["bias"])
 			},
@@ -52,7 +52,9 @@ func TestDepthwise(t *testing.T) {
 	}
 	stacked := cases[3]
 	stacked.name = "the same weights twice"
-	stacked.build = one(func(scope *model.Scope, x *Node) *Node { return Depthwise3x3(scope, Depthwise3x3(scope, x)) })
+	stacked.build = one(func(scope *model.Scope, x *Node) *Node {
+		return Depthwise3x3(scope, Depthwise3x3(scope, x, false), true)
+	})
 	stacked.reference = func(in []array, w map[string]array) array {
 		return referenceDepthwise(referenceDepthwise(in[0], w["weight"], w["bias"]), w["weight"], w["bias"])
 	}

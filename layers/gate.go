@@ -20,6 +20,7 @@ func SimpleGate(x *Node) *Node {
 func SimplifiedChannelAttention(scope *model.Scope, x *Node) *Node {
 	train := training(scope, x)
 	kernel, bias := pointwiseWeights(scope, x, x.Shape().Dim(-1), true)
+	countMACs(x.Graph(), x.Shape().Dim(0)*kernel.Shape().Size())
 	attention := Add(Dot(globalAverage(train, x), kernel).Product(), ExpandLeftToRank(bias, 2))
 	return scaleImages(train, x, attention)
 }

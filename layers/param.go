@@ -52,6 +52,10 @@ func fanIn(n int) Init { return Uniform(1 / math.Sqrt(float64(n))) }
 // It panics, as graph building does, if the weight exists with another shape.
 func Param(scope *model.Scope, g *Graph, name string, init Init, dims ...int) *Node {
 	shape := shapes.Make(dtypes.Float32, dims...)
+	if r := recordOf(g); r != nil {
+		r.note(scope, name, dims)
+		return Zeros(g, shape)
+	}
 	if scope.GetVariable(name) != nil {
 		return scope.VariableWithShape(name, shape).NodeValue(g)
 	}

@@ -21,7 +21,7 @@ var weightedLayers = map[string]func(scope *model.Scope, x *Node){
 	"normal":    func(scope *model.Scope, x *Node) { Conv{Kernel: 3, Init: Normal(0.1)}.Apply(scope, x, 5) },
 	"down":      func(scope *model.Scope, x *Node) { Downsample2x2(scope, x, 5) },
 	"up":        func(scope *model.Scope, x *Node) { Upsample2x2(scope, x, 8) },
-	"depthwise": func(scope *model.Scope, x *Node) { Depthwise3x3(scope, x) },
+	"depthwise": func(scope *model.Scope, x *Node) { Depthwise3x3(scope, x, true) },
 	"attention": func(scope *model.Scope, x *Node) { SimplifiedChannelAttention(scope, x) },
 	"linear":    func(scope *model.Scope, x *Node) { Linear(scope, Reshape(x, -1, 4), 5) },
 	"residual":  func(scope *model.Scope, x *Node) { PointwiseResidual(scope, "beta", scope.At("conv"), x, x) },

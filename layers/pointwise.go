@@ -44,6 +44,7 @@ func pointwiseWeights(scope *model.Scope, x *Node, out int, bias bool) (kernel, 
 func matmulChannels(x, w *Node) *Node {
 	dims := append([]int{}, x.Shape().Dimensions...)
 	dims[len(dims)-1] = w.Shape().Dim(1)
+	countMACs(x.Graph(), x.Shape().Size()*w.Shape().Dim(1))
 	return Reshape(Dot(rows(x), w).Product(), dims...)
 }
 
@@ -52,5 +53,6 @@ func Linear(scope *model.Scope, x *Node, out int) *Node {
 	g, in := x.Graph(), x.Shape().Dim(-1)
 	w := Param(scope, g, "weight", fanIn(in), in, out)
 	b := Param(scope, g, "bias", fanIn(in), out)
+	countMACs(g, x.Shape().Size()*out)
 	return Add(Dot(x, w).Product(), ExpandLeftToRank(b, 2))
 }
