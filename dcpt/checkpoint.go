@@ -132,6 +132,14 @@ func (c *Checkpoint) Weights(scope string) Weights {
 	return weights
 }
 
+// bestWeights returns the weights to use below a scope: their moving average if there is one.
+func (c *Checkpoint) bestWeights(scope string) Weights {
+	if average := c.Weights(emaPrefix + scope); len(average) > 0 {
+		return average
+	}
+	return c.Weights(scope)
+}
+
 // restoreState puts everything of the checkpoint that the store has variables for back into it, and
 // creates the moments and averages that it does not have yet.
 func (c *Checkpoint) restoreState(store *model.Store) error {

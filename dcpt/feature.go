@@ -7,9 +7,9 @@ import (
 
 // Feature describes a decoder feature that a network offers to the degradation classifier.
 type Feature struct {
-	Module   string // the PyTorch module whose output it is, to compare with the official hooks
-	Channels int
-	Stride   int // the image's sides over the feature's
+	Module   string `json:"module"` // the PyTorch module whose output it is, to compare with the official hooks
+	Channels int    `json:"channels"`
+	Stride   int    `json:"stride"` // the image's sides over the feature's
 }
 
 // classifierFeatures picks the features that the classifier reads, and tells whether they are all of
@@ -35,6 +35,17 @@ func classifierFeatures(network Network) (picked []int, sameResolution bool) {
 		return picked, true
 	}
 	return picked, false
+}
+
+// ClassifierFeatures lists the features that the degradation classifier reads of a network.
+func ClassifierFeatures(network Network) []Feature {
+	picked, _ := classifierFeatures(network)
+	all := network.Features()
+	features := make([]Feature, len(picked))
+	for i, k := range picked {
+		features[i] = all[k]
+	}
+	return features
 }
 
 // forwardForClassifier is the network's Forward with the features that the classifier reads only.

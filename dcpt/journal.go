@@ -86,10 +86,21 @@ var metricType = map[string]string{
 }
 
 func columns(config StageConfig) []string {
-	if config.classifies() {
-		return []string{columnPixel, columnClassify, columnAccuracy, columnGradNorm, columnClassifyNorm, columnLR, columnClassifierLR, columnValAccuracy}
+	network, classifier := config.trainsNetwork(), config.trainsClassifier()
+	var names []string
+	for _, column := range []struct {
+		name string
+		used bool
+	}{
+		{columnPixel, network}, {columnClassify, config.classifies()}, {columnAccuracy, config.classifies()},
+		{columnGradNorm, network}, {columnClassifyNorm, classifier}, {columnLR, network}, {columnClassifierLR, classifier},
+		{columnValAccuracy, classifier}, {columnValPSNR, !classifier}, {columnValSSIM, !classifier},
+	} {
+		if column.used {
+			names = append(names, column.name)
+		}
 	}
-	return []string{columnPixel, columnGradNorm, columnLR, columnValPSNR, columnValSSIM}
+	return names
 }
 
 // flushEvery is how many rows may be lost to a kill; those since a checkpoint are made again anyway.

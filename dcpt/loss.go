@@ -104,6 +104,14 @@ func (l PixelLoss) Validate() error {
 	return nil
 }
 
+// validateScalar is Validate for a loss to minimise, which must be one number.
+func (l PixelLoss) validateScalar() error {
+	if l.Reduction == reduceNone {
+		return fmt.Errorf("pixel loss %s: reduction %q gives no single number to minimise: choose %q or %q", l.Kind, reduceNone, reduceMean, reduceSum)
+	}
+	return l.Validate()
+}
+
 // checkReduction checks the reduction, with the limits of single kinds.
 func (l PixelLoss) checkReduction() error {
 	r := orDefault(l.Reduction, reduceMean)
@@ -289,6 +297,14 @@ func (l ClassifyLoss) Validate() error {
 		}
 	}
 	return nil
+}
+
+// validateScalar is Validate for a loss to minimise, which must be one number.
+func (l ClassifyLoss) validateScalar() error {
+	if l.Reduction == reduceNone {
+		return fmt.Errorf("classification loss %s: reduction %q gives no single number to minimise: choose %q or %q", l.Kind, reduceNone, reduceMean, reduceSum)
+	}
+	return l.Validate()
 }
 
 // Node builds the loss of logits [N, ..., C] against integer labels [N, ...]. It returns a scalar,

@@ -501,14 +501,6 @@ func toNCHW(values []float32, d []int) []float32 {
 	return moved
 }
 
-func size(dims []int) int {
-	n := 1
-	for _, d := range dims {
-		n *= d
-	}
-	return n
-}
-
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -44,6 +44,22 @@ func (p pretraining) losses(m modules, b batchNodes) terms {
 	}
 }
 
+// classifierTraining trains the classifier alone, on the features of a network that stays as it is
+// (DCModel in the parity README, section 5.2): for a network that was not pre-trained with DCPT, to
+// guide others by it or to see what its features tell.
+type classifierTraining struct{ config StageConfig }
+
+func (c classifierTraining) scopes() []string { return []string{ClassifierScope} }
+
+func (c classifierTraining) losses(m modules, b batchNodes) terms {
+	_, features := m.forward(b.lq)
+	for i := range features {
+		features[i] = StopGradient(features[i])
+	}
+	logits := m.classify(b.lq, features)
+	return terms{classify: c.config.ClassifyLoss.Node(logits, b.labels), accuracy: accuracy(logits, b.labels)}
+}
+
 // accuracy is the fraction of rows whose largest logit is the label's.
 func accuracy(logits, labels *Node) *Node {
 	hit := Equal(ArgMax(logits, -1, labels.DType()), labels)

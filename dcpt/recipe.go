@@ -148,6 +148,10 @@ func (r *Recipe) Validate() error {
 		if config == nil {
 			continue
 		}
+		if methods := stageMethods[name]; !slices.Contains(methods, config.Method) {
+			problems = append(problems, fmt.Errorf("%s: %w", name, suggest.Unknown("training method", config.Method, methods)))
+			continue
+		}
 		if err := config.Validate(network); err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", name, err))
 		}

@@ -30,7 +30,7 @@ func TestRecipeErrors(t *testing.T) {
 		{"network.preset=nafnet-5dd", `unknown network preset "nafnet-5dd" (did you mean "nafnet-5d"?)`},
 		{"network.preset=nafnet-tiny network.arch=swinir", `network preset "nafnet-tiny" is a nafnet, not a swinir: leave arch out`},
 		{"network={}", "no network named: give preset"},
-		{"pretrain.method=dct", `pretrain: unknown training method "dct" (did you mean "dcpt"?); known: dcpt, direct, restore`},
+		{"pretrain.method=dct", `pretrain: unknown training method "dct" (did you mean "dcpt"?); known: dcpt, direct, masked, classifier`},
 		{"pretrain.optimizer.kind=Adm", `pretrain: unknown optimizer "Adm" (did you mean "Adam"?)`},
 		{"finetune.schedule.kind=MultiStep", `finetune: unknown schedule "MultiStep" (did you mean "MultiStepLR"?)`},
 		{"finetune.pixel_loss.kind=L2Loss", `finetune: unknown pixel loss "L2Loss" (did you mean "L1Loss"?)`},

@@ -21,11 +21,12 @@ type Model struct {
 	Network    Network
 	Classifier *Classifier // nil if the checkpoint has none
 
-	store    *model.Store
-	scope    string // of the network's weights
-	backend  compute.Backend
-	restorer *sizedExec
-	reader   *sizedExec
+	store           *model.Store
+	scope           string // of the network's weights
+	classifierScope string
+	backend         compute.Backend
+	restorer        *sizedExec
+	reader          *sizedExec
 }
 
 // WeightsFile is what a finished stage leaves in its folder: the weights to use, without the
@@ -33,13 +34,9 @@ type Model struct {
 const WeightsFile = "model.safetensors"
 
 // Load reads a model: a checkpoint file, the folder of a stage, or the folder of a run (of which it
-// takes the fine-tuned network, or else the pre-trained one).
+// takes the fine-tuned network, or else the pre-trained one), or a file of PyTorch (see ImportFile).
 func Load(backend compute.Backend, path string) (*Model, error) {
-	file, err := FindWeights(path)
-	if err != nil {
-		return nil, err
-	}
-	checkpoint, err := ReadCheckpoint(file)
+	checkpoint, err := ReadWeights(path)
 	if err != nil {
 		return nil, err
 	}
@@ -79,14 +76,10 @@ func (c *Checkpoint) model(backend compute.Backend) (*Model, error) {
 		return nil, fmt.Errorf("%s: %w", c.Path, err)
 	}
 	store := model.NewStore()
-	weights := c.Weights(EMAScope)
-	if len(weights) == 0 {
-		weights = c.Weights(NetworkScope)
-	}
 	if err := InitNetwork(backend, store, NetworkScope, network); err != nil {
 		return nil, err
 	}
-	if err := ImportWeights(store, NetworkScope, weights); err != nil {
+	if err := ImportWeights(store, NetworkScope, c.bestWeights(NetworkScope)); err != nil {
 		return nil, fmt.Errorf("%s: %w", c.Path, err)
 	}
 	m := newModel(backend, store, NetworkScope, network, nil, c.Info)
@@ -94,7 +87,7 @@ func (c *Checkpoint) model(backend compute.Backend) (*Model, error) {
 		if err := InitClassifier(backend, store, ClassifierScope, *c.Info.Classifier); err != nil {
 			return nil, err
 		}
-		if err := ImportWeights(store, ClassifierScope, c.Weights(ClassifierScope)); err != nil {
+		if err := ImportWeights(store, ClassifierScope, c.bestWeights(ClassifierScope)); err != nil {
 			return nil, fmt.Errorf("%s: classifier: %w", c.Path, err)
 		}
 		m.Classifier = c.Info.Classifier
@@ -104,14 +97,14 @@ func (c *Checkpoint) model(backend compute.Backend) (*Model, error) {
 
 // newModel is a model on a store that holds its weights.
 func newModel(backend compute.Backend, store *model.Store, scope string, network Network, classifier *Classifier, info CheckpointInfo) *Model {
-	m := &Model{Info: info, Network: network, Classifier: classifier, store: store, scope: scope, backend: backend}
+	m := &Model{Info: info, Network: network, Classifier: classifier, store: store, scope: scope, classifierScope: ClassifierScope, backend: backend}
 	m.restorer = &sizedExec{backend: backend, store: store, build: func(_ *model.Scope, x *Node) *Node {
 		restored, _ := network.Forward(store.Scope(scope), x)
 		return restored
 	}}
 	m.reader = &sizedExec{backend: backend, store: store, build: func(_ *model.Scope, x *Node) *Node {
 		_, features := forwardForClassifier(network, store.Scope(scope), x)
-		return Softmax(m.Classifier.Forward(store.Scope(ClassifierScope), x, features))
+		return Softmax(m.Classifier.Forward(store.Scope(m.classifierScope), x, features))
 	}}
 	return m
 }

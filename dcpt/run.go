@@ -44,7 +44,8 @@ type Run struct {
 	Recipe *Recipe
 	Stage  string    // StagePretrain or StageFinetune
 	Dir    string    // the run's folder; the stage's is below it
-	From   string    // weights to start fine-tuning from: see Load; empty: the run's own pre-training, if there is one
+	From   string    // weights to start from: see Load; empty: fine-tuning starts from the run's own pre-training, if there is one
+	Guide  string    // weights with the classifier that guides the training (method guided); empty: the one that comes with From
 	Out    io.Writer // progress and messages; nil: none
 }
 
@@ -199,33 +200,17 @@ func (r *Run) open(backend compute.Backend, config StageConfig) (*session, error
 	return s, nil
 }
 
-// initialise puts the weights in place: of the checkpoint, of the pre-trained network, or fresh ones.
+// initialise puts the weights in place: of the checkpoint, of the network to start from, or fresh ones.
 func (s *session) initialise(network Network, checkpoint *Checkpoint) error {
-	r := s.run
+	if checkpoint != nil {
+		s.info = checkpoint.Info
+	} else if err := s.start(network); err != nil {
+		return err
+	}
 	var classifier Classifier
-	start := checkpoint
-	if checkpoint == nil && !s.config.classifies() {
-		pretrained, err := r.pretrained()
-		if err != nil {
-			return err
-		}
-		start = pretrained
-	}
-	switch {
-	case s.config.classifies():
-		classifier = r.Recipe.Classifier.Complete(network, len(r.Recipe.Classes()))
-		s.info.Classifier = &classifier
-	case start != nil && start.Info.Classifier != nil: // kept for guided training, not trained here
-		classifier = *start.Info.Classifier
-		s.info.Classifier, s.info.Classes = start.Info.Classifier, start.Info.Classes
-	}
 	if s.info.Classifier != nil {
+		classifier = *s.info.Classifier
 		if err := InitClassifier(s.backend, s.store, ClassifierScope, classifier); err != nil {
-			return err
-		}
-	}
-	if start != nil && start != checkpoint {
-		if err := s.startFrom(start); err != nil {
 			return err
 		}
 	}
@@ -233,11 +218,15 @@ func (s *session) initialise(network Network, checkpoint *Checkpoint) error {
 		if err := checkpoint.restoreState(s.store); err != nil {
 			return err
 		}
-		s.info = checkpoint.Info
 	}
 	var err error
 	if s.trainer, err = NewTrainer(s.backend, s.store, network, classifier, s.config); err != nil {
 		return err
+	}
+	if s.config.Method == MethodGuided {
+		if s.trainer.Relabel, err = guideLabels(s.config, s.run.Recipe.Classes(), s.info.Classes); err != nil {
+			return err
+		}
 	}
 	s.trainer.Iteration = s.info.Iteration
 	if s.figures, err = openFigures(s.dir, s.info.Iteration, s.config); err != nil {
@@ -246,27 +235,76 @@ func (s *session) initialise(network Network, checkpoint *Checkpoint) error {
 	return s.openData()
 }
 
-// startFrom takes over encoder, decoder and classifier of a pre-trained network.
-func (s *session) startFrom(pretrained *Checkpoint) error {
-	weights := pretrained.Weights(EMAScope)
-	if len(weights) == 0 {
-		weights = pretrained.Weights(NetworkScope)
+// start decides where a new run's weights come from, and takes over those of other runs.
+func (s *session) start(network Network) error {
+	r := s.run
+	from, err := r.startingWeights()
+	if err != nil {
+		return err
 	}
-	if err := ImportWeights(s.store, NetworkScope, weights); err != nil {
-		return fmt.Errorf("cannot start from %s: %w", pretrained.Path, err)
+	if from == nil && s.config.Method == MethodClassifier {
+		return errors.New("method classifier trains on the features of a network that exists: name its weights (--from)")
 	}
-	if s.info.Classifier != nil {
-		if err := ImportWeights(s.store, ClassifierScope, pretrained.Weights(ClassifierScope)); err != nil {
-			return fmt.Errorf("cannot start from %s: classifier: %w", pretrained.Path, err)
+	if from != nil {
+		if err := s.takeOver(from, NetworkScope); err != nil {
+			return err
 		}
 	}
-	s.journal.message(fmt.Sprintf("starting from the weights of %s (%s, iteration %d)", pretrained.Path, pretrained.Info.Stage, pretrained.Info.Iteration))
+	classifierFrom := from // kept in fine-tuning, for guided training later
+	switch {
+	case s.config.trainsClassifier():
+		classifier := r.Recipe.Classifier.Complete(network, len(r.Recipe.Classes()))
+		s.info.Classifier = &classifier
+		return nil
+	case s.config.Method == MethodGuided:
+		if classifierFrom, err = r.guide(from); err != nil {
+			return err
+		}
+	}
+	if classifierFrom == nil || classifierFrom.Info.Classifier == nil {
+		return nil
+	}
+	if want := (Classifier{}).Complete(network, 0).FeatureDims; s.config.Method == MethodGuided && !slices.Equal(classifierFrom.Info.Classifier.FeatureDims, want) {
+		return fmt.Errorf("the guide %s reads features of %v channels, the network has %v: take a guide of the same network", classifierFrom.Path, classifierFrom.Info.Classifier.FeatureDims, want)
+	}
+	s.info.Classifier, s.info.Classes = classifierFrom.Info.Classifier, classifierFrom.Info.Classes
+	if err := InitClassifier(s.backend, s.store, ClassifierScope, *s.info.Classifier); err != nil {
+		return err
+	}
+	return s.takeOver(classifierFrom, ClassifierScope)
+}
+
+// takeOver copies the weights below a scope from another run.
+func (s *session) takeOver(from *Checkpoint, scope string) error {
+	if err := ImportWeights(s.store, scope, from.bestWeights(scope)); err != nil {
+		return fmt.Errorf("cannot start from %s: %w", from.Path, err)
+	}
+	what := map[string]string{NetworkScope: "network", ClassifierScope: "classifier"}[scope]
+	s.journal.message(fmt.Sprintf("starting from the %s of %s (%s, iteration %d)", what, from.Path, from.Info.Stage, from.Info.Iteration))
 	return nil
 }
 
-// pretrained reads the weights to start fine-tuning from; nil where there are none.
-func (r *Run) pretrained() (*Checkpoint, error) {
+// guide reads the classifier that guides the training; by default it comes with the network.
+func (r *Run) guide(from *Checkpoint) (*Checkpoint, error) {
+	guide := from
+	if r.Guide != "" {
+		var err error
+		if guide, err = ReadWeights(r.Guide); err != nil {
+			return nil, err
+		}
+	}
+	if guide == nil || guide.Info.Classifier == nil {
+		return nil, errors.New("method guided needs a degradation classifier: name a pre-trained run (--guide)")
+	}
+	return guide, nil
+}
+
+// startingWeights reads the weights to start from; nil where there are none.
+func (r *Run) startingWeights() (*Checkpoint, error) {
 	from := r.From
+	if from == "" && (r.Stage == StagePretrain) {
+		return nil, nil
+	}
 	if from == "" {
 		own := filepath.Join(r.Dir, StagePretrain)
 		if !exists(own) {
@@ -277,11 +315,7 @@ func (r *Run) pretrained() (*Checkpoint, error) {
 		}
 		from = own
 	}
-	file, err := FindWeights(from)
-	if err != nil {
-		return nil, err
-	}
-	return ReadCheckpoint(file)
+	return ReadWeights(from)
 }
 
 // openData opens the training and validation sets and starts the loader at the right batch.

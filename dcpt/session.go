@@ -85,7 +85,7 @@ func (s *session) train(ctx context.Context) error {
 // weightScopes are what is needed to use the model: not the optimizer's state, nor the raw weights
 // where there is an average of them.
 func (s *session) weightScopes() []string {
-	return []string{s.trainer.BestWeightsScope(), ClassifierScope}
+	return []string{s.trainer.BestWeightsScope(), averageOr(s.store, ClassifierScope)}
 }
 
 func (s *session) loop(ctx context.Context) error {
@@ -188,17 +188,25 @@ func (s *session) stopOnNaN(problem *NotFiniteError) error {
 }
 
 func (s *session) values(r StepResult) map[string]float64 {
-	values := map[string]float64{columnPixel: r.Pixel, columnGradNorm: r.GradNorm, columnLR: r.LearningRates[0]}
+	values := map[string]float64{}
+	if s.config.trainsNetwork() {
+		values[columnPixel], values[columnGradNorm], values[columnLR] = r.Pixel, r.GradNorm, r.LearningRates[0]
+	}
 	if s.config.classifies() {
 		values[columnClassify], values[columnAccuracy] = r.Classify, r.Accuracy
-		values[columnClassifyNorm], values[columnClassifierLR] = r.ClassifyNorm, r.LearningRates[1]
+	}
+	if s.config.trainsClassifier() {
+		values[columnClassifyNorm], values[columnClassifierLR] = r.ClassifyNorm, r.LearningRates[len(r.LearningRates)-1]
 	}
 	return values
 }
 
 // fields are what the progress bar shows.
 func (s *session) fields(r StepResult) []progress.Field {
-	fields := []progress.Field{{Name: "pixel", Value: fmt.Sprintf("%.4f", r.Pixel)}}
+	var fields []progress.Field
+	if s.config.trainsNetwork() {
+		fields = append(fields, progress.Field{Name: "pixel", Value: fmt.Sprintf("%.4f", r.Pixel)})
+	}
 	if s.config.classifies() {
 		s.accuracy += accuracyWeight * (r.Accuracy - s.accuracy)
 		fields = append(fields,
@@ -228,14 +236,15 @@ func (s *session) validate(ctx context.Context, values map[string]float64) error
 	defer s.bar.Pause("validating")()
 	if s.validator == nil {
 		var classifier *Classifier
-		if s.config.classifies() {
+		if s.config.trainsClassifier() {
 			classifier = s.info.Classifier
 		}
 		scope := s.trainer.BestWeightsScope()
 		s.validator = newModel(s.backend, s.store, scope, s.trainer.modules.network, classifier, s.info)
+		s.validator.classifierScope = averageOr(s.store, ClassifierScope)
 	}
 	evaluator := Evaluator{}
-	if s.config.classifies() {
+	if s.config.trainsClassifier() {
 		evaluator.Classifier = s.validator
 	} else {
 		evaluator.Restorer = s.validator
@@ -256,7 +265,7 @@ func (s *session) validate(ctx context.Context, values map[string]float64) error
 		return fmt.Errorf("validation: %w", err)
 	}
 	score := e.Accuracy
-	if s.config.classifies() {
+	if s.config.trainsClassifier() {
 		values[columnValAccuracy] = e.Accuracy
 	} else {
 		mean := e.Mean()

@@ -3,6 +3,8 @@ package dcpt
 import (
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
@@ -11,20 +13,22 @@ import (
 )
 
 // StageConfig is a training stage in a recipe. Which stage it is decides which fields are needed;
-// see the stage files: pretrain.go, finetune.go.
+// see the stage files: pretrain.go, finetune.go, guided.go, maskdcpt.go.
 type StageConfig struct {
-	Method              string       `yaml:"method"`                        // "dcpt", "direct" or "restore"
+	Method              string       `yaml:"method"`                        // pretrain: "dcpt", "direct", "masked" or "classifier"; finetune: "restore" or "guided"
 	Steps               int          `yaml:"steps"`                         // iterations: optimizer steps
 	Batch               int          `yaml:"batch"`                         // images per step and device pass
 	Accumulate          int          `yaml:"accumulate,omitempty"`          // passes whose gradients are averaged for one step; 0 means 1
 	Patch               int          `yaml:"patch"`                         // side of the square training crops, pixels
-	PixelLoss           PixelLoss    `yaml:"pixel_loss"`                    // of the restored image
-	ClassifyLoss        ClassifyLoss `yaml:"classify_loss,omitzero"`        // of the degradation (dcpt, direct)
-	Optimizer           Optimizer    `yaml:"optimizer"`                     // of the network
-	ClassifierOptimizer Optimizer    `yaml:"classifier_optimizer,omitzero"` // of the classifier (dcpt, direct)
+	PixelLoss           PixelLoss    `yaml:"pixel_loss,omitzero"`           // of the restored image (all but classifier)
+	ClassifyLoss        ClassifyLoss `yaml:"classify_loss,omitzero"`        // of the degradation (all but restore)
+	Mask                Mask         `yaml:"mask,omitzero"`                 // what is hidden of the degraded image (masked)
+	GuideLabel          string       `yaml:"guide_label,omitempty"`         // the guide's degradation that all images count as (guided); empty: each set's own name
+	Optimizer           Optimizer    `yaml:"optimizer,omitzero"`            // of the network (all but classifier)
+	ClassifierOptimizer Optimizer    `yaml:"classifier_optimizer,omitzero"` // of the classifier (pretrain)
 	Schedule            Schedule     `yaml:"schedule,omitzero"`             // of the learning rates
 	GradClip            float64      `yaml:"grad_clip,omitempty"`           // largest L2 norm of the network's gradient; 0 means no limit
-	EMADecay            float64      `yaml:"ema_decay,omitempty"`           // of the weights' moving average, which is then what is evaluated; 0 means none
+	EMADecay            float64      `yaml:"ema_decay,omitempty"`           // of the moving average of the network's weights (classifier: of the classifier's), which is then what is evaluated; 0 means none
 	ValidateEvery       int          `yaml:"validate_every,omitempty"`      // steps between validations; 0 means none
 	SaveEvery           int          `yaml:"save_every,omitempty"`          // steps between checkpoints; 0 means only after the last step
 	Keep                int          `yaml:"keep,omitempty"`                // newest checkpoints kept beside the best; 0 means 2
@@ -56,7 +60,8 @@ func (m modules) classify(x *Node, features []*Node) *Node {
 // batchNodes is a batch in the graph: lq and gt [N, H, W, 3] in [0, 1] (lq may leave it), labels [N].
 type batchNodes struct{ lq, gt, labels *Node }
 
-// terms are the parts of the loss of a batch; classify and accuracy are nil where nothing is classified.
+// terms are the parts of the loss of a batch; pixel is nil where nothing is restored, classify and
+// accuracy are nil where nothing is classified.
 type terms struct {
 	pixel    *Node // scalar
 	classify *Node // scalar
@@ -65,35 +70,59 @@ type terms struct {
 
 // Methods of StageConfig.Method.
 const (
-	MethodDCPT    = "dcpt"    // pre-training: reconstruct clean images, classify degraded ones
-	MethodDirect  = "direct"  // pre-training: restore and classify degraded images
-	MethodRestore = "restore" // restore degraded images
+	MethodDCPT       = "dcpt"       // pre-training: reconstruct clean images, classify degraded ones
+	MethodDirect     = "direct"     // pre-training: restore and classify degraded images
+	MethodMasked     = "masked"     // pre-training: restore and classify degraded images of which half is hidden (MaskDCPT)
+	MethodClassifier = "classifier" // train a classifier on the features of a network that stays as it is
+	MethodRestore    = "restore"    // restore degraded images
+	MethodGuided     = "guided"     // restore degraded images, guided by a classifier that stays as it is
 )
 
-func methods() []string { return []string{MethodDCPT, MethodDirect, MethodRestore} }
+// stageMethods lists the methods of each stage of a recipe.
+var stageMethods = map[string][]string{
+	StagePretrain: {MethodDCPT, MethodDirect, MethodMasked, MethodClassifier},
+	StageFinetune: {MethodRestore, MethodGuided},
+}
 
 func (c StageConfig) newStage() (stage, error) {
 	switch c.Method {
 	case MethodDCPT:
 		return pretraining{c, false}, nil
-	case MethodDirect:
+	case MethodDirect, MethodMasked: // Trainer hides parts of the image
 		return pretraining{c, true}, nil
+	case MethodClassifier:
+		return classifierTraining{c}, nil
 	case MethodRestore:
 		return finetuning{c}, nil
+	case MethodGuided:
+		return guidedTraining{c}, nil
 	}
-	return nil, suggest.Unknown("training method", c.Method, methods())
+	return nil, suggest.Unknown("training method", c.Method, slices.Concat(stageMethods[StagePretrain], stageMethods[StageFinetune]))
 }
 
-// classifies reports whether the stage trains the classifier.
-func (c StageConfig) classifies() bool { return c.Method == MethodDCPT || c.Method == MethodDirect }
+// trainsNetwork reports whether the stage changes the network.
+func (c StageConfig) trainsNetwork() bool { return c.Method != MethodClassifier }
+
+// trainsClassifier reports whether the stage changes the classifier.
+func (c StageConfig) trainsClassifier() bool {
+	return slices.Contains(stageMethods[StagePretrain], c.Method)
+}
+
+// classifies reports whether the stage has a classification loss.
+func (c StageConfig) classifies() bool { return c.Method != MethodRestore }
 
 func (c StageConfig) keep() int { return orDefault(c.Keep, 2) }
 
 // complete fills in the optimizers' defaults, so that a resolved recipe says what was used.
 func (c StageConfig) complete() StageConfig {
-	c.Optimizer = c.Optimizer.complete()
-	if c.classifies() {
+	if c.trainsNetwork() {
+		c.Optimizer = c.Optimizer.complete()
+	}
+	if c.trainsClassifier() {
 		c.ClassifierOptimizer = c.ClassifierOptimizer.complete()
+	}
+	if c.Method == MethodMasked {
+		c.Mask = c.Mask.complete()
 	}
 	return c
 }
@@ -130,9 +159,31 @@ func (c StageConfig) Validate(network Network) error {
 	if !(c.GradClip >= 0) {
 		return fmt.Errorf("grad_clip is %v; it must not be negative", c.GradClip)
 	}
-	checks := []error{c.PixelLoss.Validate(), c.Optimizer.Validate(), c.Schedule.Validate(c.Steps)}
-	if c.classifies() {
-		checks = append(checks, c.ClassifyLoss.Validate(), c.ClassifierOptimizer.Validate())
+	return errors.Join(append(c.validateParts(), c.Schedule.Validate(c.Steps))...)
+}
+
+// validateParts checks the parts that the method needs, and that others are absent: a setting without
+// effect would be a lie in the recipe.
+func (c StageConfig) validateParts() []error {
+	var problems []error
+	for _, part := range []struct {
+		name         string
+		needed, zero bool
+		validate     func() error
+	}{
+		{"pixel_loss", c.trainsNetwork(), c.PixelLoss == PixelLoss{}, c.PixelLoss.validateScalar},
+		{"optimizer", c.trainsNetwork(), c.Optimizer.IsZero(), c.Optimizer.Validate},
+		{"classify_loss", c.classifies(), reflect.ValueOf(c.ClassifyLoss).IsZero(), c.ClassifyLoss.validateScalar},
+		{"classifier_optimizer", c.trainsClassifier(), c.ClassifierOptimizer.IsZero(), c.ClassifierOptimizer.Validate},
+		{"mask", c.Method == MethodMasked, c.Mask == Mask{}, c.Mask.Validate},
+		{"guide_label", false, c.GuideLabel == "" || c.Method == MethodGuided, nil},
+		{"grad_clip", false, c.GradClip == 0 || c.trainsNetwork(), nil},
+	} {
+		if part.needed {
+			problems = append(problems, part.validate())
+		} else if !part.zero {
+			problems = append(problems, fmt.Errorf("%s has no effect with method %s: leave it out", part.name, c.Method))
+		}
 	}
-	return errors.Join(checks...)
+	return problems
 }

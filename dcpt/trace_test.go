@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/gomlx/compute"
@@ -27,6 +28,7 @@ type traceCase struct {
 	WarmupIter    int          `json:"warmup_iter"`
 	Options       struct {
 		GradClip *float64 `json:"grad_clip"`
+		Label    *int32   `json:"dataset_idx"` // which all images count as
 		Train    struct {
 			OptimG    *traceOptimizer `json:"optim_g"`
 			OptimD    *traceOptimizer `json:"optim_dc"`
@@ -47,6 +49,7 @@ type traceCase struct {
 		Iter     int
 		LR       []float64 `json:"lr_per_optimizer"`
 		Pixel    float64   `json:"l_pix"`
+		Guided   float64   `json:"l_pixel"` // the same, in DCDistModel
 		Classify float64   `json:"l_classify"`
 		Total    float64   `json:"total"`
 		NormG    float64   `json:"grad_l2_net_g"`
@@ -88,7 +91,8 @@ func (o *traceOptimizer) config() Optimizer {
 // stage maps the official model class and options to a stage; classes that are not supported are skipped.
 func (c traceCase) stage(t *testing.T) StageConfig {
 	t.Helper()
-	methods := map[string]string{"DCPTModel": MethodDCPT, "DCTModel": MethodDirect, "SRModel": MethodRestore}
+	methods := map[string]string{"DCPTModel": MethodDCPT, "DCTModel": MethodDirect, "SRModel": MethodRestore,
+		"DCDistModel": MethodGuided, "DCModel": MethodClassifier}
 	method, ok := methods[c.ModelClass]
 	if !ok {
 		t.Skipf("training model %s is not supported", c.ModelClass)
@@ -164,6 +168,9 @@ func testTrace(t *testing.T, backend compute.Backend, folder string) {
 	trainer, err := NewTrainer(backend, store, network, classifier, config)
 	must(t, err)
 	defer trainer.Close()
+	if label := c.Options.Label; label != nil {
+		trainer.Relabel = slices.Repeat([]int32{*label}, classifier.Classes)
+	}
 
 	batches := readVectors(t, filepath.Join(source, "data.safetensors"))
 	for i, want := range c.Steps {
@@ -172,7 +179,7 @@ func testTrace(t *testing.T, backend compute.Backend, folder string) {
 		for _, pair := range []struct {
 			name      string
 			got, want float64
-		}{{"pixel loss", got.Pixel, want.Pixel}, {"classification loss", got.Classify, want.Classify}, {"total", got.Total, want.Total}} {
+		}{{"pixel loss", got.Pixel, want.Pixel + want.Guided}, {"classification loss", got.Classify, want.Classify}, {"total", got.Total, want.Total}} {
 			if !(math.Abs(pair.got-pair.want) <= c.Tolerance.Losses) {
 				t.Errorf("iteration %d: %s %v, want %v within %v", want.Iter, pair.name, pair.got, pair.want, c.Tolerance.Losses)
 			}
@@ -196,12 +203,30 @@ func testTrace(t *testing.T, backend compute.Backend, folder string) {
 			t.Errorf("gradient norm of the classifier %v, want %v", got.ClassifyNorm, want.NormD)
 		}
 	}
-	compareUpdate(t, store, NetworkScope, filepath.Join(folder, "final_net_g.safetensors"), initialG, c.Tolerance.Weights)
-	if config.classifies() {
-		compareUpdate(t, store, ClassifierScope, filepath.Join(folder, "final_net_dc.safetensors"), initialD, c.Tolerance.Weights)
+	if !config.trainsNetwork() {
+		unchanged(t, store, NetworkScope, initialG)
+	} else {
+		compareUpdate(t, store, NetworkScope, filepath.Join(folder, "final_net_g.safetensors"), initialG, c.Tolerance.Weights)
 	}
-	if config.EMADecay > 0 {
+	if config.trainsClassifier() {
+		compareUpdate(t, store, ClassifierScope, filepath.Join(folder, "final_net_dc.safetensors"), initialD, c.Tolerance.Weights)
+	} else if config.classifies() {
+		unchanged(t, store, ClassifierScope, initialD)
+	}
+	if config.EMADecay > 0 && !config.trainsNetwork() {
+		compareUpdate(t, store, emaPrefix+ClassifierScope, filepath.Join(folder, "final_net_dc_ema.safetensors"), initialD, c.Tolerance.Weights)
+	} else if config.EMADecay > 0 {
 		compareUpdate(t, store, EMAScope, filepath.Join(folder, "final_net_g_ema.safetensors"), initialG, c.Tolerance.Weights)
+	}
+}
+
+// unchanged checks that frozen weights have not moved by a bit.
+func unchanged(t *testing.T, store *model.Store, scope string, initial Weights) {
+	t.Helper()
+	got, err := ExportWeights(store, scope)
+	must(t, err)
+	if !equalWeights(got, initial) {
+		t.Errorf("%s: frozen weights have changed", scope)
 	}
 }
 

@@ -21,6 +21,10 @@ type Trainer struct {
 	Store     *model.Store
 	Iteration int // iterations done
 
+	// Relabel is the classifier's label for each label of the data, where they differ: the classifier
+	// of a guide may know other degradations. Nil: the same.
+	Relabel []int32
+
 	backend    compute.Backend
 	config     StageConfig
 	stage      stage
@@ -44,9 +48,9 @@ type StepResult struct {
 	Classify      float64   // classification loss, weighted; 0 where nothing is classified
 	Total         float64   // their sum
 	Accuracy      float64   // of the classifier on the batch, 0 to 1
-	GradNorm      float64   // L2 norm of the network's gradient, before clipping
-	ClassifyNorm  float64   // L2 norm of the classifier's gradient
-	LearningRates []float64 // of each optimizer: network, classifier
+	GradNorm      float64   // L2 norm of the network's gradient, before clipping; 0 where it is not trained
+	ClassifyNorm  float64   // L2 norm of the classifier's gradient; 0 where it is not trained
+	LearningRates []float64 // of each optimizer: network, classifier, as far as they are trained
 }
 
 // NotFiniteError tells that a loss or gradient was NaN or infinite. The step was not taken: the
@@ -88,7 +92,7 @@ func NewTrainer(backend compute.Backend, store *model.Store, network Network, cl
 		if err := initMoments(store, g.weights); err != nil {
 			return nil, err
 		}
-		if config.EMADecay > 0 && scope == NetworkScope {
+		if t.averages(scope) {
 			if err := initEMA(store, g.weights); err != nil {
 				return nil, err
 			}
@@ -183,7 +187,7 @@ func (t *Trainer) Step(batches ...*datasets.Batch) (StepResult, error) {
 		if i == len(batches)-1 {
 			exec = t.apply
 		}
-		values, err := t.pass(exec, b, scalarTensor)
+		values, err := t.pass(exec, b, scalarTensor, uint64(t.Iteration*len(batches)+i))
 		if err != nil {
 			return result, fmt.Errorf("iteration %d: %w", iteration, err)
 		}
@@ -201,12 +205,29 @@ func (t *Trainer) Step(batches ...*datasets.Batch) (StepResult, error) {
 	return result, nil
 }
 
-// pass runs one batch and returns what graph reports.
-func (t *Trainer) pass(exec *model.Exec, b *datasets.Batch, scalars *tensors.Tensor) ([]float32, error) {
+// averages tells whether the weights below scope have a moving average: the network's, or those of a
+// classifier that is trained alone.
+func (t *Trainer) averages(scope string) bool {
+	return t.config.EMADecay > 0 && (scope == NetworkScope || !t.config.trainsNetwork())
+}
+
+// pass runs one batch, number draw of the stage, and returns what graph reports.
+func (t *Trainer) pass(exec *model.Exec, b *datasets.Batch, scalars *tensors.Tensor, draw uint64) ([]float32, error) {
+	lq, labels := b.LQ, b.Labels
+	if t.config.Method == MethodMasked {
+		seed := model.GetRootParamOr(t.Store, model.ParamInitialSeed, 0)
+		lq = t.config.Mask.apply(lq, b.N, b.H, b.W, uint64(seed), draw)
+	}
+	if t.Relabel != nil {
+		labels = make([]int32, len(b.Labels))
+		for i, l := range b.Labels {
+			labels[i] = t.Relabel[l]
+		}
+	}
 	inputs := []*tensors.Tensor{
-		tensors.FromFlatDataAndDimensions(b.LQ, b.N, b.H, b.W, 3),
+		tensors.FromFlatDataAndDimensions(lq, b.N, b.H, b.W, 3),
 		tensors.FromFlatDataAndDimensions(b.GT, b.N, b.H, b.W, 3),
-		tensors.FromFlatDataAndDimensions(b.Labels, b.N),
+		tensors.FromFlatDataAndDimensions(labels, b.N),
 	}
 	defer func() {
 		for _, in := range inputs {
@@ -230,25 +251,26 @@ func (t *Trainer) graph(apply bool) func(*model.Scope, *Node, *Node, *Node, *Nod
 		t.Store.SetTraining(g, true)
 		loss := t.stage.losses(t.modules, batchNodes{lq: lq, gt: gt, labels: labels})
 		zero := ScalarZero(g, dtypes.Float32)
-		total := loss.pixel
+		if loss.pixel == nil {
+			loss.pixel = zero
+		}
 		if loss.classify == nil {
 			loss.classify, loss.accuracy = zero, zero
-		} else {
-			total = Add(total, loss.classify)
 		}
+		total := Add(loss.pixel, loss.classify)
 		gradients := t.gradients(total, apply)
 
-		norms := []*Node{zero, zero}
+		norms := map[string]*Node{NetworkScope: zero, ClassifierScope: zero}
 		finite := IsFinite(total)
 		for i, group := range gradients {
 			square := sumOfSquares(group)
-			norms[i] = Sqrt(square)
+			norms[t.groups[i].scope] = Sqrt(square)
 			finite = LogicalAnd(finite, IsFinite(square))
 		}
 		if apply {
-			t.applyStep(gradients, norms[0], scalars, finite)
+			t.applyStep(gradients, norms[NetworkScope], scalars, finite)
 		}
-		report := []*Node{loss.pixel, loss.classify, loss.accuracy, norms[0], norms[1], ConvertDType(finite, dtypes.Float32)}
+		report := []*Node{loss.pixel, loss.classify, loss.accuracy, norms[NetworkScope], norms[ClassifierScope], ConvertDType(finite, dtypes.Float32)}
 		for i := range report {
 			report[i] = Reshape(report[i], 1)
 		}
@@ -315,7 +337,7 @@ func (t *Trainer) applyStep(gradients [][]*Node, norm, scalars, ok *Node) {
 				gradient = Mul(gradient, clipFactor(norm, t.config.GradClip))
 			}
 			group.optimizer.update(w, gradient, groupScalars, ok)
-			if group.scope == NetworkScope && t.config.EMADecay > 0 {
+			if t.averages(group.scope) {
 				updateEMA(g, w, t.config.EMADecay, ok)
 			}
 		}
@@ -331,8 +353,13 @@ func clipFactor(norm *Node, limit float64) *Node {
 func (t *Trainer) BestWeightsScope() string { return evaluationScope(t.Store) }
 
 func evaluationScope(store *model.Store) string {
-	if store.Scope(EMAScope).NumVariables() > 0 {
-		return EMAScope
+	return averageOr(store, NetworkScope)
+}
+
+// averageOr is the scope of the moving average of the weights below scope, if there is one.
+func averageOr(store *model.Store, scope string) string {
+	if store.Scope(emaPrefix+scope).NumVariables() > 0 {
+		return emaPrefix + scope
 	}
-	return NetworkScope
+	return scope
 }

@@ -53,7 +53,7 @@ func TestDepthwise(t *testing.T) {
 	stacked := cases[3]
 	stacked.name = "the same weights twice"
 	stacked.build = one(func(scope *model.Scope, x *Node) *Node {
-		return Depthwise3x3(scope, Depthwise3x3(scope, x, false), true)
+		return Depthwise3x3(scope, Depthwise3x3(scope, x, true), true)
 	})
 	stacked.reference = func(in []array, w map[string]array) array {
 		return referenceDepthwise(referenceDepthwise(in[0], w["weight"], w["bias"]), w["weight"], w["bias"])

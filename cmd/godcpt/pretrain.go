@@ -13,7 +13,9 @@ func (p *program) pretrainCommand() *cobra.Command {
 		Short: "Pre-train a network: let it tell degradations apart",
 		Long: `Runs the pre-training stage of a recipe: the network reproduces clean images, and
 a classifier learns to tell the degradation of an image from the network's own
-features. Fine-tuning starts from what it leaves.
+features. Fine-tuning starts from what it leaves. Other methods (see docs/recipes.md)
+restore degraded images meanwhile (direct), hide half of them (masked), or train the
+classifier alone on a network that stays as it is (classifier, with --from).
 
 RECIPE is a YAML file, or the name of one that ships: quickstart, nafnet-5d.
 Called again with the same run folder, an unfinished run goes on.`,

@@ -19,31 +19,56 @@ type training struct {
 	stage    string
 	out      string
 	from     string
+	guide    string
+	only     string
+	baseline bool
 	settings []string
 }
 
 func (t *training) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&t.out, "out", "o", "", "the run `folder` (default runs/ and the recipe's name)")
+	cmd.Flags().StringVar(&t.from, "from", "", "`weights` to start from: a file, also of PyTorch, or the folder of a run or stage")
 	settingsFlag(cmd, &t.settings)
 }
 
+// recipe reads the recipe, and makes of it what the flags ask for.
+func (t *training) recipe(name string) (*dcpt.Recipe, error) {
+	recipe, err := loadRecipe(name, t.settings)
+	if err == nil && t.baseline {
+		recipe, err = recipe.Baseline()
+	}
+	if err == nil && t.only != "" {
+		recipe, err = recipe.Only(t.only)
+	}
+	if err == nil {
+		_, err = recipe.Stage(t.stage)
+	}
+	if err == nil && t.guide != "" && recipe.Finetune.Method != dcpt.MethodGuided {
+		err = fmt.Errorf("a guide is for method guided, the fine-tuning of this recipe has %s: add -s finetune.method=guided and -s 'finetune.classify_loss={kind: CrossEntropyLoss, weight: 0.1}'", recipe.Finetune.Method)
+	}
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return recipe, nil
+}
+
 func (t *training) run(cmd *cobra.Command, args []string) error {
-	recipe, err := loadRecipe(args[0], t.settings)
+	recipe, err := t.recipe(args[0])
 	if err != nil {
 		return err
-	}
-	if _, err := recipe.Stage(t.stage); err != nil {
-		return usageError{err}
 	}
 	if t.out == "" {
 		t.out = filepath.Join("runs", recipe.Name)
 	}
-	if t.from != "" {
-		if _, err := dcpt.FindWeights(t.from); err != nil {
+	for _, weights := range []string{t.from, t.guide} {
+		if weights == "" {
+			continue
+		}
+		if _, err := dcpt.FindWeights(weights); err != nil {
 			return err
 		}
 	}
-	run := &dcpt.Run{Recipe: recipe, Stage: t.stage, Dir: t.out, From: t.from, Out: t.stdout}
+	run := &dcpt.Run{Recipe: recipe, Stage: t.stage, Dir: t.out, From: t.from, Guide: t.guide, Out: t.stdout}
 	dir := filepath.Join(t.out, t.stage)
 	finished := exists(filepath.Join(dir, dcpt.WeightsFile))
 	be, err := t.openBackend()

@@ -23,17 +23,33 @@ func Path(name string) string { return strings.ReplaceAll(name, ".", "/") }
 // The weights that stay are returned as they are, not copied.
 func ToTorch(values []float32, dims []int) ([]float32, []int, error) {
 	switch len(dims) {
-	case 0, 1, 3:
-		return values, dims, nil
 	case 2:
-		return transpose(values, 1, dims[0], dims[1]), []int{dims[1], dims[0]}, nil
+		values = transpose(values, 1, dims[0], dims[1])
 	case 4:
-		return kernelToTorch(values, dims), []int{dims[3], dims[2], dims[0], dims[1]}, nil
+		values = kernelToTorch(values, dims)
 	case 5:
-		moved := transpose(values, dims[0]*dims[1], dims[2]*dims[3], dims[4])
-		return moved, []int{dims[0], dims[1], dims[4], dims[2], dims[3]}, nil
+		values = transpose(values, dims[0]*dims[1], dims[2]*dims[3], dims[4])
 	}
-	return nil, nil, fmt.Errorf("no PyTorch layout is known for a weight of rank %d", len(dims))
+	shape, err := ShapeToTorch(dims)
+	if err != nil {
+		return nil, nil, err
+	}
+	return values, shape, nil
+}
+
+// ShapeToTorch returns the PyTorch shape of a weight shaped dims.
+func ShapeToTorch(dims []int) ([]int, error) {
+	switch len(dims) {
+	case 0, 1, 3:
+		return dims, nil
+	case 2:
+		return []int{dims[1], dims[0]}, nil
+	case 4:
+		return []int{dims[3], dims[2], dims[0], dims[1]}, nil
+	case 5:
+		return []int{dims[0], dims[1], dims[4], dims[2], dims[3]}, nil
+	}
+	return nil, fmt.Errorf("no PyTorch layout is known for a weight of rank %d", len(dims))
 }
 
 // FromTorch is the inverse of ToTorch; dims is the PyTorch shape.
