@@ -1,12 +1,14 @@
 package dcpt
 
 import (
+	"encoding/binary"
 	"fmt"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/support/exceptions"
 
+	"github.com/godcpt/godcpt/dcpt/torch"
 	"github.com/godcpt/godcpt/layers"
 )
 
@@ -50,7 +52,8 @@ func swinirOfSize(s SwinIR) *SwinIR {
 const (
 	swinirEpsilon    = 1e-5
 	swinirForkLayers = 6
-	swinirMaxWindow  = 64
+	swinirImgSize    = 128 // for which the original's published models store their masks; 126 for windows of 7
+	swinirMaxWindow  = swinirImgSize / 2
 )
 
 // meanRGB is the mean colour of DIV2K, which SwinIR and RCAN subtract.
@@ -159,13 +162,17 @@ func (s *SwinIR) Forward(scope *model.Scope, image *Node) (restored *Node, featu
 func (s *SwinIR) layer(scope *model.Scope, layer int, x *Node) (y, blocks *Node) {
 	blocks = x
 	for b := range s.Depths[layer] {
-		attention := layers.WindowAttention{Window: s.Window, Heads: s.Heads[layer], PositionBias: s.Original, Mask: s.Original}
-		if b%2 == 1 {
-			attention.Shift = s.Window / 2
-		}
-		blocks = s.block(at(scope, "residual_group", "blocks", b), attention, blocks)
+		blocks = s.block(at(scope, "residual_group", "blocks", b), s.attention(layer, b), blocks)
 	}
 	return Add(layers.Conv{Kernel: 3}.Apply(scope.At("conv"), blocks, s.Embed), x), blocks
+}
+
+// attention is that of a block: the windows of every second block are shifted.
+func (s *SwinIR) attention(layer, block int) layers.WindowAttention {
+	return layers.WindowAttention{
+		Window: s.Window, Heads: s.Heads[layer], Shift: block % 2 * (s.Window / 2),
+		PositionBias: s.Original, Mask: s.Original,
+	}
 }
 
 // block is a transformer block: attention, then a feed-forward network, each behind a norm and added.
@@ -185,3 +192,65 @@ func uncentreRGB(x *Node, imgRange float64) *Node {
 }
 
 func rgbMean(x *Node) *Node { return Reshape(Const(x.Graph(), meanRGB), 1, 1, 1, len(meanRGB)) }
+
+// Buffers are the tensors in the original's state dict that are not learnt, by their names in PyTorch:
+// in every block the position index, int64 [Window^2, Window^2], and in shifted blocks the mask, float32
+// [windows, Window^2, Window^2], for images of 128x128 (or the largest multiple of Window below). Files
+// for the original code must have them; what is computed here does not use them. The form of DCPT has none.
+func (s *SwinIR) Buffers() map[string]torch.Tensor {
+	return s.buffers(swinirImgSize / s.Window * s.Window)
+}
+
+// buffers are Buffers for images of side x side pixels. Blocks share the memory.
+func (s *SwinIR) buffers(side int) map[string]torch.Tensor {
+	buffers := map[string]torch.Tensor{}
+	if !s.Original {
+		return buffers
+	}
+	index, mask := relativePositionIndex(s.Window), attentionMask(side, s.Window, s.Window/2)
+	for layer, depth := range s.Depths {
+		for b := range depth {
+			block := moduleName(append(s.layerPath(layer), "residual_group", "blocks", b)...)
+			buffers[block+".attn.relative_position_index"] = index
+			if s.attention(layer, b).Shift > 0 {
+				buffers[block+".attn_mask"] = mask
+			}
+		}
+	}
+	return buffers
+}
+
+// relativePositionIndex is the row of the table of position biases for each pair of pixels of a window.
+func relativePositionIndex(window int) torch.Tensor {
+	tokens := window * window
+	var data []byte
+	for i := range tokens {
+		for j := range tokens {
+			dy, dx := i/window-j/window, i%window-j%window
+			data = binary.LittleEndian.AppendUint64(data, uint64((dy+window-1)*(2*window-1)+dx+window-1))
+		}
+	}
+	return torch.Tensor{Shape: []int{tokens, tokens}, DType: "I64", Data: data}
+}
+
+// attentionMask is -100 for each pair of pixels of a window that only the shift has brought together, for
+// every window of an image.
+func attentionMask(side, window, shift int) torch.Tensor {
+	across, tokens := side/window, window*window
+	wrapped := func(windowAt, at int) bool { return windowAt*window+at >= side-shift }
+	var values []float32
+	for row := range across {
+		for column := range across {
+			for i := range tokens {
+				for j := range tokens {
+					value := float32(0)
+					if wrapped(row, i/window) != wrapped(row, j/window) || wrapped(column, i%window) != wrapped(column, j%window) {
+						value = -100
+					}
+					values = append(values, value)
+				}
+			}
+		}
+	}
+	return torch.Float32Tensor(values, across*across, tokens, tokens)
+}
