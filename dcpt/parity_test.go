@@ -199,7 +199,9 @@ func testNetworkParity(t *testing.T, backend compute.Backend, folder string) {
 		})
 		defer padExec.Finalize()
 		result := padExec.MustCall(toNHWC(t, odd))
-		compare(t, "odd.input_padded", result[0], data["odd.input_padded"], 0)
+		if padded, ok := data["odd.input_padded"]; ok { // not of networks that pad inside
+			compare(t, "odd.input_padded", result[0], padded, 0)
+		}
 		compare(t, "odd.output", result[1], data["odd.output"], c.Tolerance.Output)
 	}
 
