@@ -92,10 +92,12 @@ func waves(w, h, kind int) *imageio.Image {
 // tinyRecipe is tinyYAML on the pictures in root, with settings.
 func tinyRecipe(t testing.TB, root string, settings ...string) *Recipe {
 	t.Helper()
-	r, err := ParseRecipe(fmt.Appendf(nil, tinyYAML, root), settings...)
+	r, err := ParseRecipe([]byte(tinyYAMLIn(root)), settings...)
 	must(t, err)
 	return r
 }
+
+func tinyYAMLIn(root string) string { return fmt.Sprintf(tinyYAML, root) }
 
 // trainTiny runs a stage to its end and returns the folder of the stage.
 func trainTiny(t testing.TB, backend compute.Backend, run *Run) string {
