@@ -45,7 +45,8 @@ const (
 
 // architectures holds the networks by name; a new one is a file and a line here.
 var architectures = map[string]architecture{
-	"nafnet": newArchitecture(nafnetPresets),
+	"nafnet":    newArchitecture(nafnetPresets),
+	"restormer": newArchitecture(restormerPresets),
 }
 
 type architecture struct {
