@@ -45,9 +45,10 @@ const (
 
 // architectures holds the networks by name; a new one is a file and a line here.
 var architectures = map[string]architecture{
-	"nafnet": newArchitecture(nafnetPresets),
-	"rcan":   newArchitecture(rcanPresets),
-	"swinir": newArchitecture(swinirPresets),
+	"nafnet":    newArchitecture(nafnetPresets),
+	"rcan":      newArchitecture(rcanPresets),
+	"restormer": newArchitecture(restormerPresets),
+	"swinir":    newArchitecture(swinirPresets),
 }
 
 type architecture struct {

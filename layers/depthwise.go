@@ -12,8 +12,16 @@ import (
 // of convolutions per channel, minutes of compilation and then slow; the gradient here is the same
 // nine taps for the input and one folded sum per tap for the kernel.
 func Depthwise3x3(scope *model.Scope, x *Node, bias bool) *Node {
+	return depthwise3x3(scope, x, bias, nil)
+}
+
+// depthwise3x3 is Depthwise3x3 with an Init of the kernel; nil is PyTorch's default.
+func depthwise3x3(scope *model.Scope, x *Node, bias bool, init Init) *Node {
+	if init == nil {
+		init = fanIn(9)
+	}
 	g, channels := x.Graph(), x.Shape().Dim(-1)
-	kernel := Reshape(Param(scope, g, "weight", fanIn(9), 3, 3, 1, channels), 9, channels)
+	kernel := Reshape(Param(scope, g, "weight", init, 3, 3, 1, channels), 9, channels)
 	countMACs(g, 9*x.Shape().Size())
 	y := depthwise(training(scope, x), x, kernel)
 	if !bias {

@@ -15,6 +15,36 @@ func LayerNorm(scope *model.Scope, x *Node, epsilon float64) *Node {
 	return addBias(training(scope, x), scaleChannels(training(scope, x), h, weight), bias)
 }
 
+// BiasFreeNorm divides the channels of each pixel by sqrt(var+epsilon) and applies a weight per
+// channel. The biased variance is about the mean, but the mean is not subtracted from x: this is not
+// an RMS norm (Restormer, arXiv 2111.09881, "BiasFree"; parity README, section 4.2). x is [..., C];
+// the weight is "weight" [C].
+func BiasFreeNorm(scope *model.Scope, x *Node, epsilon float64) *Node {
+	weight := Param(scope, x.Graph(), "weight", Constant(1), x.Shape().Dim(-1))
+	return scaleChannels(training(scope, x), divideByDeviation(training(scope, x), x, epsilon), weight)
+}
+
+// divideByDeviation returns x/sqrt(var+epsilon) over the channels of each pixel.
+func divideByDeviation(train bool, x *Node, epsilon float64) *Node {
+	if !train {
+		centred := Sub(x, ReduceAndKeep(x, ReduceMean, -1))
+		variance := ReduceAndKeep(Square(centred), ReduceMean, -1)
+		return Div(x, Sqrt(AddScalar(variance, epsilon)))
+	}
+	var centred, inverse *Node
+	forward := func(in []*Node) *Node {
+		centred = Sub(in[0], meanChannels(in[0]))
+		inverse = Inverse(Sqrt(AddScalar(meanChannels(Square(centred)), epsilon)))
+		return Mul(in[0], inverse)
+	}
+	backward := func(in []*Node, v *Node) []*Node {
+		// The deviation's share is along the centred channels.
+		share := Mul(Mul(Square(inverse), inverse), meanChannels(Mul(v, in[0])))
+		return []*Node{Sub(Mul(v, inverse), Mul(centred, share))}
+	}
+	return Reshape(withGradient(forward, backward, rows(x)), x.Shape().Dimensions...)
+}
+
 // NormPointwise is LayerNorm followed by Pointwise, with the affine part of the norm folded into the
 // weights of the convolution when training: its gradients then cost parameter-sized work only.
 func NormPointwise(norm, conv *model.Scope, x *Node, out int, epsilon float64) *Node {
