@@ -147,10 +147,10 @@ func inferNAFNet(shapes map[string][]int) Network {
 		}
 		return n
 	}
-	network := &NAFNet{Width: intro[0], MiddleBlocks: blocks("middle_blks.")}
+	network := &NAFNet{Width: intro[0], MiddleBlocks: blocks("middle_blks."), Original: shapes["decoders.0.0.conv1.weight"] != nil}
 	for level := 0; shapes[fmt.Sprintf("downs.%d.weight", level)] != nil; level++ {
 		network.EncBlocks = append(network.EncBlocks, blocks(fmt.Sprintf("encoders.%d.", level)))
-		network.DecBlocks = append(network.DecBlocks, blocks(fmt.Sprintf("decoder%d.", level)))
+		network.DecBlocks = append(network.DecBlocks, blocks(network.decoderName(level)+"."))
 	}
 	return network
 }

@@ -3,12 +3,12 @@ package dcpt
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/support/exceptions"
 
-	"github.com/godcpt/godcpt/dcpt/torch"
 	"github.com/godcpt/godcpt/layers"
 )
 
@@ -115,7 +115,7 @@ func (n *NAFNet) Forward(scope *model.Scope, image *Node) (restored *Node, featu
 	for level, blocks := range n.DecBlocks {
 		x = layers.Upsample2x2(at(scope, "ups", level, 0), x, 2*x.Shape().Dim(-1))
 		x = Add(x, skips[len(skips)-1-level])
-		decoder := scope.At("%s", torch.Path(n.decoderName(level)))
+		decoder := at(scope, strings.Split(n.decoderName(level), "."))
 		for b := range blocks {
 			x = n.block(at(decoder, b), x, 1<<(len(n.DecBlocks)-1-level))
 			features = append([]*Node{x}, features...)
@@ -147,6 +147,10 @@ func at(scope *model.Scope, path ...any) *model.Scope {
 			scope = scope.At("%s", strconv.Itoa(p))
 		case string:
 			scope = scope.At("%s", p)
+		case []string:
+			for _, name := range p {
+				scope = scope.At("%s", name)
+			}
 		}
 	}
 	return scope

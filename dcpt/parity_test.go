@@ -2,6 +2,8 @@ package dcpt
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -31,6 +33,7 @@ type parityCase struct {
 	LossValue    float64            `json:"loss_value"`
 	GradLoss     float64            `json:"gradient_loss_value"`
 	GradL2       map[string]float64 `json:"grad_l2_of_every_parameter"`
+	Odd          struct{ Mode string }
 	WeightTable  map[string]struct {
 		Shape         []int
 		Offset, Scale float64
@@ -53,6 +56,8 @@ type constructor struct {
 	DecBlks     []int `json:"dec_blk_nums"`
 	WindowSize  int   `json:"window_size"`
 	FeatureDims []int `json:"feature_dims"`
+	TrainSize   []int `json:"train_size"` // of the local forms, NCHW
+	BaseSize    []int `json:"base_size"`
 	ResBlocks   *int  `json:"num_res_blocks"`
 	Classes     int   `json:"num_classes"`
 	Downsample  bool
@@ -73,6 +78,18 @@ var parityNetworks = map[string]func(arguments json.RawMessage) (Network, error)
 		err := json.Unmarshal(arguments, &c)
 		return &NAFNet{Width: c.Width, EncBlocks: c.EncBlks, MiddleBlocks: c.MiddleBlk, DecBlocks: c.DecBlks}, err
 	},
+	"NAFNetOriginal": originalNAFNet,
+	"NAFNetLocal":    originalNAFNet,
+}
+
+func originalNAFNet(arguments json.RawMessage) (Network, error) {
+	var c constructor
+	err := json.Unmarshal(arguments, &c)
+	n := &NAFNet{Width: c.Width, EncBlocks: c.EncBlks, MiddleBlocks: c.MiddleBlk, DecBlocks: c.DecBlks, Original: true}
+	if len(c.TrainSize) == 4 {
+		n.TLC = TLC{Train: [2]int(c.TrainSize[2:])}
+	}
+	return n, err
 }
 
 // network builds the network of a case or skips, by name, what is not supported.
@@ -114,6 +131,11 @@ func TestParityNetworks(t *testing.T) {
 	forEachBackend(t, paritytest.Cases(t, networkPrefixes...), testNetworkParity)
 }
 
+// TestOriginalNetworks compares the forms that DCPT has changed with the projects that they come from.
+func TestOriginalNetworks(t *testing.T) {
+	forEachBackend(t, paritytest.Originals(t), testNetworkParity)
+}
+
 func TestParityClassifiers(t *testing.T) {
 	forEachBackend(t, paritytest.Cases(t, "dc_"), testClassifierParity)
 }
@@ -138,6 +160,11 @@ const largeCase = 100 << 10
 // fitsGoBackend tells whether the weights of a case are below that limit.
 func fitsGoBackend(folder, weights string) bool {
 	info, err := os.Stat(filepath.Join(folder, weights))
+	if errors.Is(err, fs.ErrNotExist) { // given by formula
+		var c struct{ Parameters int64 }
+		data, err := os.ReadFile(filepath.Join(folder, "case.json"))
+		return err == nil && json.Unmarshal(data, &c) == nil && c.Parameters > 0 && 4*c.Parameters <= goBackendLimit
+	}
 	return err == nil && info.Size() <= goBackendLimit
 }
 
@@ -192,8 +219,13 @@ func testNetworkParity(t *testing.T, backend compute.Backend, folder string) {
 	}
 	if odd, ok := data["odd.input"]; ok {
 		padExec := model.MustNewExec(backend, store, func(root *model.Scope, x *Node) []*Node {
-			h, w, multiple := x.Shape().Dim(1), x.Shape().Dim(2), c.Constructor.WindowSize
-			padded := layers.ReflectPad(x, (multiple-h%multiple)%multiple, (multiple-w%multiple)%multiple)
+			h, w := x.Shape().Dim(1), x.Shape().Dim(2)
+			multiple := orDefault(c.Constructor.WindowSize, network.SizeMultiple())
+			bottom, right := (multiple-h%multiple)%multiple, (multiple-w%multiple)%multiple
+			padded := layers.ReflectPad(x, bottom, right)
+			if strings.HasPrefix(c.Odd.Mode, "zeros") { // as NAFNet's own project pads
+				padded = Pad(x, ScalarZero(x.Graph(), x.DType()), PadAxis{}, PadAxis{End: bottom}, PadAxis{End: right}, PadAxis{})
+			}
 			y, _ := network.Forward(store.Scope(NetworkScope), padded)
 			return []*Node{padded, Slice(y, AxisRange(), AxisRange(0, h), AxisRange(0, w))}
 		})
@@ -205,6 +237,9 @@ func testNetworkParity(t *testing.T, backend compute.Backend, folder string) {
 		compare(t, "odd.output", result[1], data["odd.output"], c.Tolerance.Output)
 	}
 
+	if strings.HasSuffix(c.Architecture, "Local") {
+		return // TLC has no part in training
+	}
 	// Training form: output, features and every gradient of mean(output**2).
 	gradExec := model.MustNewExec(backend, store, func(root *model.Scope, x *Node) []*Node {
 		store.SetTraining(x.Graph(), true)

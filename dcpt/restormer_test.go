@@ -20,6 +20,17 @@ func init() {
 			}, err
 		}
 	}
+	parityNetworks["RestormerLocal"] = func(arguments json.RawMessage) (Network, error) {
+		network, err := parityNetworks["RestormerOriginal"](arguments)
+		if err != nil {
+			return nil, err
+		}
+		var c constructor
+		err = json.Unmarshal(arguments, &c)
+		r := network.(*Restormer)
+		r.TLC = TLC{Train: [2]int(c.TrainSize[2:]), Window: [2]int(c.BaseSize)}
+		return r, err
+	}
 	smallNetworks["restormer"] = []NetworkConfig{
 		{"arch": "restormer", "dim": 4, "blocks": []int{1, 2, 1, 1}, "refinement": 1, "heads": []int{1, 1, 2, 2},
 			"expansion": 2.66, "norm": "BiasFree"},

@@ -49,6 +49,20 @@ func Dirs(t testing.TB) []string {
 	return []string{filepath.Join(Root(), "dcpt", "testdata", "parity")}
 }
 
+// Originals returns the case folders of dcpt/testdata/originals: vectors of the projects that the
+// networks come from, which every checkout has.
+func Originals(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(Root(), "dcpt", "testdata", "originals", "*", "case.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no vectors of the original projects (%v)", err)
+	}
+	for i := range files {
+		files[i] = filepath.Dir(files[i])
+	}
+	return files
+}
+
 // Cases returns the case folders (those with a case.json) whose name has one of the prefixes,
 // over all Dirs. Finding none fails the test, which would check nothing; it only skips it where
 // the variable names a folder, which may hold other kinds of cases only.
