@@ -46,6 +46,7 @@ const (
 // architectures holds the networks by name; a new one is a file and a line here.
 var architectures = map[string]architecture{
 	"nafnet":    newArchitecture(nafnetPresets),
+	"promptir":  newArchitecture(promptirPresets),
 	"rcan":      newArchitecture(rcanPresets),
 	"restormer": newArchitecture(restormerPresets),
 	"swinir":    newArchitecture(swinirPresets),

@@ -39,6 +39,7 @@ type parityCase struct {
 		Offset, Scale float64
 		First         []float64
 	} `json:"weight_table"`
+	Scaled    json.RawMessage `json:"scaled_hard_coded_sizes"` // constants of a class that the case replaces
 	Tolerance struct {
 		Output  float64 `json:"output_rel"`
 		Feature float64 `json:"feature_rel"`
@@ -68,6 +69,17 @@ func (c *constructor) UnmarshalJSON(data []byte) error {
 	type plain constructor
 	c.arguments = slices.Clone(data)
 	return json.Unmarshal(data, (*plain)(c))
+}
+
+// add gives the builders in parityNetworks one argument more.
+func (c *constructor) add(t *testing.T, name string, value json.RawMessage) {
+	t.Helper()
+	var arguments map[string]json.RawMessage
+	must(t, json.Unmarshal(c.arguments, &arguments))
+	arguments[name] = value
+	var err error
+	c.arguments, err = json.Marshal(arguments)
+	must(t, err)
 }
 
 // parityNetworks builds networks from the arguments of the PyTorch classes, by class. Each
@@ -188,6 +200,9 @@ func forEachBackend(t *testing.T, folders []string, check func(t *testing.T, bac
 func testNetworkParity(t *testing.T, backend compute.Backend, folder string) {
 	var c parityCase
 	paritytest.Case(t, folder, &c)
+	if c.Scaled != nil {
+		c.Constructor.add(t, "scaled", c.Scaled)
+	}
 	network := c.Constructor.network(t, c.Architecture)
 	data := readVectors(t, filepath.Join(folder, "data.safetensors"))
 	store := model.NewStore()

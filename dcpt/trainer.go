@@ -93,7 +93,7 @@ func NewTrainer(backend compute.Backend, store *model.Store, network Network, cl
 			return nil, err
 		}
 		if t.averages(scope) {
-			if err := initEMA(store, g.weights); err != nil {
+			if err := initEMA(store, variablesBelow(store, scope)); err != nil {
 				return nil, err
 			}
 		}

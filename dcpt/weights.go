@@ -142,8 +142,13 @@ func buildOnly(backend compute.Backend, store *model.Store, build func(g *Graph)
 // CountParameters returns the number of weights below scope.
 func CountParameters(store *model.Store, scope string) int { return store.Scope(scope).NumParameters() }
 
-// trainable lists the variables below scope, in the order of their names.
+// trainable lists the variables below scope that are trained, in the order of their names.
 func trainable(store *model.Store, scope string) []*model.Variable {
+	return slices.DeleteFunc(variablesBelow(store, scope), func(v *model.Variable) bool { return !v.Trainable })
+}
+
+// variablesBelow lists the variables below scope, in the order of their names.
+func variablesBelow(store *model.Store, scope string) []*model.Variable {
 	variables := slices.Collect(store.Scope(scope).IterVariables())
 	sort.Slice(variables, func(i, j int) bool { return variables[i].Path() < variables[j].Path() })
 	return variables

@@ -56,3 +56,15 @@ func Linear(scope *model.Scope, x *Node, out int) *Node {
 	countMACs(g, x.Shape().Size()*out)
 	return Add(Dot(x, w).Product(), ExpandLeftToRank(b, 2))
 }
+
+// UnusedPointwise creates the weights of a 1x1 convolution that nothing is computed with, so that
+// weight files that have it are read and written whole. They are not trained.
+func UnusedPointwise(scope *model.Scope, g *Graph, in, out int, bias bool) {
+	Param(scope, g, "weight", fanIn(in), 1, 1, in, out)
+	if bias {
+		Param(scope, g, "bias", fanIn(in), out)
+	}
+	for v := range scope.IterVariables() {
+		v.SetTrainable(false)
+	}
+}
