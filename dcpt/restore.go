@@ -20,6 +20,7 @@ type Model struct {
 	Info       CheckpointInfo
 	Network    Network
 	Classifier *Classifier // nil if the checkpoint has none
+	TestTime   TestTime    // how Restore passes over an image
 
 	store           *model.Store
 	scope           string // of the network's weights
@@ -123,19 +124,29 @@ func (m *Model) Parameters() int { return CountParameters(m.store, m.scope) }
 // the right, to a multiple of the network's SizeMultiple, as the test protocol does. A program is
 // compiled for every size.
 func (m *Model) Restore(im *imageio.Image) (*imageio.Image, error) {
-	values, padded, err := m.run(m.restorer, im, m.Network.SizeMultiple())
+	restored, err := m.TestTime.apply(m.restoreOnce, im)
 	if err != nil {
 		return nil, fmt.Errorf("restoring an image of %dx%d: %w", im.W, im.H, err)
 	}
 	out := im.Clone()
-	for y := range im.H {
-		row := values[y*padded.W*3:][:im.W*3]
-		for i, v := range row {
-			out.Pix[y*im.W*3+i] = min(max(v, 0), 1)
-		}
+	for i, v := range restored.Pix {
+		out.Pix[i] = min(max(v, 0), 1)
 	}
 	if out.Gray {
 		averageChannels(out.Pix)
+	}
+	return out, nil
+}
+
+// restoreOnce passes an image through the network. The values are not clamped.
+func (m *Model) restoreOnce(im *imageio.Image) (*imageio.Image, error) {
+	values, padded, err := m.run(m.restorer, im, m.Network.SizeMultiple())
+	if err != nil {
+		return nil, err
+	}
+	out := imageio.New(im.W, im.H)
+	for y := range im.H {
+		copy(out.Pix[y*im.W*3:(y+1)*im.W*3], values[y*padded.W*3:])
 	}
 	return out, nil
 }

@@ -11,7 +11,10 @@ import (
 // referenceDepthwise convolves each channel with its kernel, zero padding 1.
 func referenceDepthwise(x, weight, bias array) array {
 	return generate(x.dims, func(i []int) float64 {
-		sum := bias.at(i[3])
+		sum := 0.0
+		if bias.dims != nil {
+			sum = bias.at(i[3])
+		}
 		for dy := -1; dy <= 1; dy++ {
 			for dx := -1; dx <= 1; dx++ {
 				row, column := i[1]+dy, i[2]+dx
@@ -58,5 +61,9 @@ func TestDepthwise(t *testing.T) {
 	stacked.reference = func(in []array, w map[string]array) array {
 		return referenceDepthwise(referenceDepthwise(in[0], w["weight"], w["bias"]), w["weight"], w["bias"])
 	}
-	checkLayers(t, append(cases, stacked))
+	plain := cases[3]
+	plain.name, plain.weights = "without bias", map[string][]int{"weight": {3, 3, 1, 2}}
+	plain.build = one(func(scope *model.Scope, x *Node) *Node { return Depthwise3x3(scope, x, false) })
+	plain.reference = func(in []array, w map[string]array) array { return referenceDepthwise(in[0], w["weight"], array{}) }
+	checkLayers(t, append(cases, stacked, plain))
 }

@@ -7,10 +7,19 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 )
 
-// GELU is the exact Gaussian error linear unit, x * Phi(x) by the error function (PyTorch's default;
-// the approximation by tanh differs in the fourth digit).
-func GELU(x *Node) *Node {
-	return MulScalar(Mul(x, AddScalar(Erf(MulScalar(x, math.Sqrt2/2)), 1)), 0.5)
+// gelu is the exact Gaussian error linear unit, x times the standard normal distribution function, by
+// erf (PyTorch's default; the approximation by tanh differs in the fourth digit).
+func gelu(train bool, x *Node) *Node {
+	distribution := func(x *Node) *Node { return MulScalar(OnePlus(Erf(MulScalar(x, math.Sqrt2/2))), 0.5) }
+	forward := func(in []*Node) *Node { return Mul(in[0], distribution(in[0])) }
+	if !train {
+		return forward([]*Node{x})
+	}
+	backward := func(in []*Node, v *Node) []*Node {
+		density := MulScalar(Exp(MulScalar(Square(in[0]), -0.5)), 1/math.Sqrt(2*math.Pi))
+		return []*Node{Mul(v, Add(distribution(in[0]), Mul(in[0], density)))}
+	}
+	return withGradient(forward, backward, x)
 }
 
 // GatedFeedForward is Restormer's gated depthwise feed-forward network: a 1x1 convolution to twice
@@ -28,7 +37,7 @@ func (f GatedFeedForward) Apply(scope *model.Scope, x *Node) *Node {
 	pointwise := Conv{Kernel: 1, NoBias: !f.Bias, Init: f.Init}
 	y := pointwise.Apply(scope.At("project_in"), x, 2*f.Hidden)
 	y = depthwise3x3(scope.At("dwconv"), y, f.Bias, f.Init)
-	gated := Mul(GELU(channelRange(y, 0, f.Hidden)), channelRange(y, f.Hidden, 2*f.Hidden))
+	gated := Mul(gelu(training(scope, x), channelRange(y, 0, f.Hidden)), channelRange(y, f.Hidden, 2*f.Hidden))
 	return pointwise.Apply(scope.At("project_out"), gated, x.Shape().Dim(-1))
 }
 

@@ -40,6 +40,29 @@ func normCase(name string, epsilon float64, dims ...int) layerCase {
 	}
 }
 
+// biasFreeCase divides by the deviation about the mean, and does not subtract the mean.
+func biasFreeCase(name string, epsilon float64, dims ...int) layerCase {
+	c := dims[len(dims)-1]
+	return layerCase{
+		name: name, inputs: [][]int{dims}, weights: map[string][]int{"weight": {c}},
+		build: one(func(scope *model.Scope, x *Node) *Node { return BiasFreeNorm(scope, x, epsilon) }),
+		reference: func(in []array, w map[string]array) array {
+			y := newArray(dims...)
+			for start := 0; start < len(y.values); start += c {
+				mean, squares := 0.0, 0.0
+				for _, v := range in[0].values[start : start+c] {
+					mean += v / float64(c)
+					squares += v * v / float64(c)
+				}
+				for i, v := range in[0].values[start : start+c] {
+					y.values[start+i] = v / math.Sqrt(squares-mean*mean+epsilon) * w["weight"].values[i]
+				}
+			}
+			return y
+		},
+	}
+}
+
 func normPointwiseCase(name string, epsilon float64, out int, dims ...int) layerCase {
 	c := dims[len(dims)-1]
 	return layerCase{
@@ -77,6 +100,8 @@ func TestNorm(t *testing.T) {
 		normCase("large epsilon", 0.5, 1, 2, 3, 4),
 		normCase("one pixel", 1e-6, 1, 1, 1, 6),
 		normCase("rows", 1e-6, 4, 7),
+		biasFreeCase("bias free, images", 1e-6, 2, 3, 2, 5),
+		biasFreeCase("bias free, large epsilon", 0.5, 1, 2, 3, 4),
 		flat,
 		normPointwiseCase("pointwise, more channels", 1e-6, 6, 2, 3, 2, 5),
 		normPointwiseCase("pointwise, fewer channels, large epsilon", 0.5, 2, 1, 3, 1, 4),

@@ -150,20 +150,6 @@ func Dense(scope *model.Scope, x *Node, out int) *Node {
 // MLP is a transformer's feed-forward network on the channels of each pixel or token: Dense to hidden
 // channels, exact GELU, Dense back. Weights: "fc1" and "fc2", as Dense.
 func MLP(scope *model.Scope, x *Node, hidden int) *Node {
-	y := windowGELU(training(scope, x), Dense(scope.At("fc1"), x, hidden))
+	y := gelu(training(scope, x), Dense(scope.At("fc1"), x, hidden))
 	return Dense(scope.At("fc2"), y, x.Shape().Dim(-1))
-}
-
-// windowGELU is x times the standard normal distribution function, by erf and not by tanh.
-func windowGELU(train bool, x *Node) *Node {
-	distribution := func(x *Node) *Node { return MulScalar(OnePlus(Erf(MulScalar(x, math.Sqrt2/2))), 0.5) }
-	forward := func(in []*Node) *Node { return Mul(in[0], distribution(in[0])) }
-	if !train {
-		return forward([]*Node{x})
-	}
-	backward := func(in []*Node, v *Node) []*Node {
-		density := MulScalar(Exp(MulScalar(Square(in[0]), -0.5)), 1/math.Sqrt(2*math.Pi))
-		return []*Node{Mul(v, Add(distribution(in[0]), Mul(in[0], density)))}
-	}
-	return withGradient(forward, backward, x)
 }

@@ -23,10 +23,6 @@ func referenceDense(x, weight, bias array) array {
 	})
 }
 
-func referenceGELU(x array) array {
-	return generate(x.dims, func(i []int) float64 { return x.at(i...) * (1 + math.Erf(x.at(i...)/math.Sqrt2)) / 2 })
-}
-
 // referenceAttention lets every pixel look, head by head, at all pixels that share a window with it once
 // the image has been rolled. A pair is masked if the roll has brought it together: if their distance in
 // the image is another than in the window.
