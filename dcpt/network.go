@@ -117,6 +117,9 @@ func NewNetwork(config NetworkConfig) (Network, error) {
 	if err := network.Validate(); err != nil {
 		return nil, fmt.Errorf("network %s: %w", archName, err)
 	}
+	if r, ok := network.(*RCAN); ok && r.Scale > 1 {
+		return nil, fmt.Errorf("network %s: scale %d enlarges images; what is trained and restored here keeps their size: set scale to 1", archName, r.Scale)
+	}
 	return network, nil
 }
 

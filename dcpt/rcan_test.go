@@ -54,6 +54,12 @@ func TestRCANValidate(t *testing.T) {
 }
 
 // The output grows by the scale; the features do not.
+// A network that enlarges is no restorer: recipes and weights files cannot name one.
+func TestRCANEnlarges(t *testing.T) {
+	_, err := NewNetwork(NetworkConfig{"preset": "rcan-tiny", "scale": 2})
+	wantError(t, err, "scale 2 enlarges images", "set scale to 1")
+}
+
 func TestRCANScale(t *testing.T) {
 	for _, scale := range []int{1, 2, 4} {
 		network := *rcanPresets["rcan-tiny"]

@@ -13,6 +13,7 @@ import (
 	"github.com/godcpt/godcpt/dcpt"
 	"github.com/godcpt/godcpt/dcpt/metrics"
 	"github.com/godcpt/godcpt/internal/progress"
+	"github.com/godcpt/godcpt/internal/report"
 	"github.com/godcpt/godcpt/internal/runreport"
 )
 
@@ -23,6 +24,7 @@ type evaluation struct {
 	settings []string
 	pairs    datasets.PairedConfig
 	protocol metrics.Options
+	testTime dcpt.TestTime
 	csv      string
 	json     bool
 }
@@ -64,12 +66,18 @@ up to the first "_", as in SOTS), rain (rain-N with norain-N, as in Rain100L).`,
 	flags.StringVar(&e.pairs.Rule, "pair", datasets.PairSame, "how names in the two folders belong together: `same`, prefix or rain")
 	flags.BoolVar(&e.protocol.Y, "y", false, "compare the luma instead of RGB")
 	flags.IntVar(&e.protocol.CropBorder, "crop", 0, "leave out so many `pixels` at each side")
+	flags.BoolVar(&e.testTime.SelfEnsemble, "self-ensemble", false, "average the results for the 8 flips and transpositions of each image")
+	flags.IntVar(&e.testTime.Tile, "tile", 0, "restore square tiles of so many `pixels` instead of whole images")
+	flags.IntVar(&e.testTime.TilePad, "tile-pad", 0, "read so many more `pixels` on each side of a tile")
 	flags.StringVar(&e.csv, "csv", "", "write the scores of every image to this `file`")
 	flags.BoolVar(&e.json, "json", false, "write JSON instead of a table")
 	return cmd
 }
 
 func (e *evaluation) run(cmd *cobra.Command, path string) error {
+	if err := e.testTime.Validate(); err != nil {
+		return usageError{err}
+	}
 	weights, err := dcpt.FindWeights(path)
 	if err != nil {
 		return err
@@ -87,6 +95,7 @@ func (e *evaluation) run(cmd *cobra.Command, path string) error {
 		return err
 	}
 	defer model.Close()
+	model.TestTime = e.testTime
 
 	bar := progress.New(e.stderr, progress.Options{Title: "evaluating", Total: ds.Len(), Unit: "images", Compiles: true})
 	defer bar.Stop()
@@ -148,10 +157,22 @@ func (e *evaluation) writeText(weights string, model *dcpt.Model, scores *dcpt.E
 		e.say("classifier: %.1f %% told rightly", 100*scores.Accuracy)
 	}
 	e.say("protocol")
-	for _, fact := range runreport.Protocol(scores.Protocol, model.Network) {
+	for _, fact := range e.protocolFacts(scores, model) {
 		e.say("  %-9s %s", fact.Name, fact.Value)
 	}
 	return nil
+}
+
+// protocolFacts says how the scores were computed.
+func (e *evaluation) protocolFacts(scores *dcpt.Evaluation, model *dcpt.Model) []report.Fact {
+	passes := "one, over the whole image"
+	if e.testTime.Tile > 0 {
+		passes = fmt.Sprintf("over tiles of %d pixels with %d more on each side", e.testTime.Tile, e.testTime.TilePad)
+	}
+	if e.testTime.SelfEnsemble {
+		passes += "; mean of 8 flips and transpositions"
+	}
+	return append(runreport.Protocol(scores.Protocol, model.Network), report.Fact{Name: "passes", Value: passes})
 }
 
 // scoreJSON is a row of the table.
@@ -185,7 +206,7 @@ func (e *evaluation) writeJSON(weights string, model *dcpt.Model, scores *dcpt.E
 		Weights: weights, Recipe: model.Info.Recipe, Stage: model.Info.Stage, Step: model.Info.Iteration,
 		Protocol: map[string]string{}, Mean: newScoreJSON(scores.Mean()),
 	}
-	for _, fact := range runreport.Protocol(scores.Protocol, model.Network) {
+	for _, fact := range e.protocolFacts(scores, model) {
 		out.Protocol[fact.Name] = fact.Value
 	}
 	for _, s := range scores.Sets {

@@ -396,8 +396,8 @@ func TestBadNetworks(t *testing.T) {
 
 	// Panics of graph building are errors that say what does not fit.
 	bad := append([]string{"pretrain", "quickstart", "-o", filepath.Join(dir, "bad")}, tinySettings(pictures, 3)...)
-	call(t, append(bad, "-s", "network={arch: nafnet, width: 4, enc_blocks: [1, 1], dec_blocks: [2, 1]}")...).
-		check(t, exitFailure, "", "godcpt: cannot build the network's graph: classifier: feature 2 is of [8 8], but [4 4] is needed")
+	call(t, append(bad, "-s", "classifier.image_input=true")...).
+		check(t, exitFailure, "", "godcpt: cannot build the network's graph: classifier: feature 0 is of [16 16], but [8 8] is needed")
 
 	// A run that starts from weights of another network names the first tensor that differs.
 	other := append([]string{"finetune", "quickstart", "-o", filepath.Join(dir, "run"), "--from", run}, tinySettings(pictures, 3)...)
