@@ -17,6 +17,9 @@ func (r *Recipe) Baseline() (*Recipe, error) {
 	if r.Pretrain == nil || r.Finetune == nil {
 		return nil, fmt.Errorf("recipe %s has not both pretrain and finetune: there is no budget to move for a baseline", r.Name)
 	}
+	if !r.Pretrain.trainsNetwork() {
+		return nil, fmt.Errorf("the pre-training of recipe %s trains no network, only a classifier: its fine-tuning is the baseline already", r.Name)
+	}
 	baseline := *r
 	baseline.Name += "-baseline"
 	baseline.Pretrain = nil

@@ -24,9 +24,9 @@ type buffered interface {
 	Buffers() map[string]torch.Tensor
 }
 
-// unpublished are presets that share names and shapes with one that people have weights of, and have
-// none themselves: they are the last to be considered.
-var unpublished = []string{"restormer-origin"}
+// considerLast are presets that share names and shapes with the one that people mean by such weights:
+// they are the last to be considered, and named beside it.
+var considerLast = []string{"restormer-origin", "restormer-original-tlc"}
 
 // inferences make a network of an architecture from the shapes of its weights, nil if these cannot be
 // the architecture's.
@@ -94,7 +94,7 @@ func firstDifferences(differences []string) string {
 func detectionOrder() []string {
 	presets := Presets()
 	sort.SliceStable(presets, func(i, j int) bool {
-		return !slices.Contains(unpublished, presets[i]) && slices.Contains(unpublished, presets[j])
+		return !slices.Contains(considerLast, presets[i]) && slices.Contains(considerLast, presets[j])
 	})
 	return presets
 }

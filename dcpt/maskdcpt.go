@@ -13,17 +13,19 @@ import (
 //
 // The paper gives half of 16x16 squares, a focal loss for the classes and L1 for the image. It leaves
 // open what stands in the hidden squares, and whether the image is compared in them only. Here they
-// are Value, black, since the restoration networks have no token for "missing" and a convolution that
-// meets zeros sees what it sees at its zero padding; and the whole image is compared, since the
-// visible squares are degraded, so that to restore them is the task itself and no copying.
+// are Value, grey, since the restoration networks have no token for "missing". Black would be zero in
+// all channels of a network without biases (Restormer's norm BiasFree), whose norms then multiply the
+// gradient by 1000 each: an image that was hidden as a whole gave gradients that are not finite. And
+// the whole image is compared, since the visible squares are degraded, so that to restore them is the
+// task itself and no copying.
 type Mask struct {
 	Ratio float64 `yaml:"ratio,omitempty"` // share of the squares that are hidden, above 0, below 1; 0 means 0.5
 	Patch int     `yaml:"patch,omitempty"` // side of a square in pixels; 0 means 16
-	Value float64 `yaml:"value,omitempty"` // what is put there, 0 to 1
+	Value float64 `yaml:"value,omitempty"` // what is put there, above 0 (black: see above), up to 1; 0 means 0.5
 }
 
 func (m Mask) complete() Mask {
-	m.Ratio, m.Patch = orDefault(m.Ratio, 0.5), orDefault(m.Patch, 16)
+	m.Ratio, m.Patch, m.Value = orDefault(m.Ratio, 0.5), orDefault(m.Patch, 16), orDefault(m.Value, 0.5)
 	return m
 }
 
@@ -35,8 +37,8 @@ func (m Mask) Validate() error {
 		return fmt.Errorf("mask.ratio is %v; it must be above 0 and below 1", m.Ratio)
 	case c.Patch < 1:
 		return fmt.Errorf("mask.patch is %d; it must be at least 1", m.Patch)
-	case !(c.Value >= 0 && c.Value <= 1):
-		return fmt.Errorf("mask.value is %v; it must be in 0 to 1", m.Value)
+	case !(c.Value > 0 && c.Value <= 1):
+		return fmt.Errorf("mask.value is %v; it must be above 0 and at most 1", m.Value)
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/gomlx/gomlx/ml/model"
+
 	"github.com/godcpt/godcpt/internal/backend/backendtest"
 )
 
@@ -19,7 +21,7 @@ var (
 // Masked pre-training draws its masks by the iteration: an interrupted run ends as one that is not.
 func TestMaskedRun(t *testing.T) {
 	recipe := tinyRecipe(t, tinyData(t), maskedSettings...)
-	if recipe.Pretrain.Mask != (Mask{Ratio: 0.5, Patch: 4}) {
+	if recipe.Pretrain.Mask != (Mask{Ratio: 0.5, Patch: 4, Value: 0.5}) {
 		t.Errorf("mask %+v", recipe.Pretrain.Mask)
 	}
 	want := trainTiny(t, backendtest.Go(t), &Run{Recipe: recipe, Stage: StagePretrain, Dir: t.TempDir()})
@@ -45,7 +47,7 @@ func TestMask(t *testing.T) {
 	const n, h, w = 3, 20, 16 // squares of 8: 3 rows, the last cut, of 2
 	images := make([]float32, n*h*w*3)
 	for i := range images {
-		images[i] = 0.5
+		images[i] = 0.75
 	}
 	mask := Mask{Ratio: 0.5, Patch: 8, Value: 0.25}
 	masked := mask.apply(images, n, h, w, 1, 7)
@@ -187,7 +189,68 @@ func TestBaseline(t *testing.T) {
 	if _, err := recipe.Only("nose"); err == nil {
 		t.Error("an unknown degradation is accepted")
 	}
+	_, err = tinyRecipe(t, root, classifierSettings...).Baseline()
+	wantError(t, err, "trains no network, only a classifier")
 	if _, err := b.Baseline(); err == nil {
 		t.Error("a baseline has a baseline")
 	}
+}
+
+// Every method trains every architecture, and only what it is to train.
+func TestMethodsOnEveryNetwork(t *testing.T) {
+	backend := backendtest.Go(t)
+	for _, arch := range Architectures() {
+		for _, method := range slices.Concat(stageMethods[StagePretrain], stageMethods[StageFinetune]) {
+			t.Run(arch+"/"+method, func(t *testing.T) {
+				network, err := NewNetwork(smallNetworks[arch][0])
+				must(t, err)
+				config := methodConfig(method, 2*network.SizeMultiple())
+				config.Patch = max(config.Patch, 16)
+				store := networkStore(t, backend, network)
+				classifier := Classifier{Blocks: 1}.Complete(network, 3)
+				must(t, InitClassifier(backend, store, ClassifierScope, classifier))
+				before := snapshot(t, store)
+				trainer, err := NewTrainer(backend, store, network, classifier, config)
+				must(t, err)
+				defer trainer.Close()
+				result, err := trainer.Step(squareBatch(2, config.Patch, 1))
+				must(t, err)
+				after := snapshot(t, store)
+				for scope, trained := range map[string]bool{NetworkScope: config.trainsNetwork(), ClassifierScope: config.trainsClassifier()} {
+					if changed := !equalWeights(before[scope], after[scope]); changed != trained {
+						t.Errorf("the weights below %s changed: %t", scope, changed)
+					}
+				}
+				if (result.Pixel > 0) != config.trainsNetwork() || (result.Classify > 0) != config.classifies() {
+					t.Errorf("losses: pixel %v, classification %v", result.Pixel, result.Classify)
+				}
+			})
+		}
+	}
+}
+
+// methodConfig is a stage with what its method needs and nothing else.
+func methodConfig(method string, patch int) StageConfig {
+	c := StageConfig{Method: method, Steps: 1, Batch: 2, Patch: patch}
+	if c.trainsNetwork() {
+		c.PixelLoss, c.Optimizer = PixelLoss{Kind: lossL1}, Optimizer{LR: 1e-3}
+	}
+	if c.classifies() {
+		c.ClassifyLoss = ClassifyLoss{Kind: lossFocal, Gamma: 2}
+	}
+	if c.trainsClassifier() {
+		c.ClassifierOptimizer = Optimizer{LR: 1e-3}
+	}
+	return c.complete()
+}
+
+func snapshot(t *testing.T, store *model.Store) map[string]Weights {
+	t.Helper()
+	weights := map[string]Weights{}
+	for _, scope := range []string{NetworkScope, ClassifierScope} {
+		w, err := ExportWeights(store, scope)
+		must(t, err)
+		weights[scope] = w
+	}
+	return weights
 }

@@ -49,12 +49,19 @@ var restormerPresets = map[string]*Restormer{
 	"restormer-5d":                restormerOfPaper(normBiasFree, ""), // 26 111 668 parameters
 	"restormer-origin":            restormerOfPaper(normWithBias, formOrigin),
 	"restormer-original":          restormerOfPaper(normWithBias, formOriginal),
-	"restormer-original-biasfree": restormerOfPaper(normBiasFree, formOriginal), // the paper's Gaussian denoising
+	"restormer-original-biasfree": restormerOfPaper(normBiasFree, formOriginal),          // the paper's Gaussian denoising
+	"restormer-original-tlc":      withTLC(restormerOfPaper(normWithBias, formOriginal)), // the paper's motion deblurring as the TLC project tests it
 	"restormer-tiny":              {Dim: 8, Blocks: []int{1, 1, 1, 1}, Refinement: 1, Heads: []int{1, 2, 4, 8}, Expansion: 2.66, Norm: normBiasFree},
 }
 
 func restormerOfPaper(norm, form string) *Restormer {
 	return &Restormer{Dim: 48, Blocks: []int{4, 6, 6, 8}, Refinement: 4, Heads: []int{1, 2, 4, 8}, Expansion: 2.66, Norm: norm, Form: form}
+}
+
+// withTLC restores with the windows of the TLC project for Restormer: 384 pixels.
+func withTLC(r *Restormer) *Restormer {
+	r.TLC = TLC{Train: [2]int{256, 256}}
+	return r
 }
 
 // restormerLevels is the number of resolutions of Restormer and PromptIR.

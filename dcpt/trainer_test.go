@@ -138,7 +138,11 @@ func newTestTrainer(t *testing.T, config StageConfig) *Trainer {
 
 // testBatch is a batch of n images with values 0 to 1.
 func testBatch(n, number int) *datasets.Batch {
-	const side = 8
+	return squareBatch(n, 8, number)
+}
+
+// squareBatch is a batch of n images of a side.
+func squareBatch(n, side, number int) *datasets.Batch {
 	b := &datasets.Batch{N: n, H: side, W: side, LQ: make([]float32, n*side*side*3), GT: make([]float32, n*side*side*3)}
 	formulaValues(b.LQ, "lq", uint64(number), 0.5, 0.5)
 	formulaValues(b.GT, "gt", uint64(number), 0.5, 0.5)

@@ -1,6 +1,8 @@
 package layers
 
 import (
+	"math"
+
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 	"github.com/gomlx/gomlx/support/exceptions"
@@ -53,8 +55,11 @@ func (a ChannelAttention) attend(train bool, qkv, temperature *Node) *Node {
 		} else {
 			squares = ReduceSum(Square(x), 1, 2)
 		}
-		// The limit also keeps the root's infinite gradient at 0 away.
-		return Inverse(Sqrt(MaxScalar(squares, smallestSquare)))
+		// Of what is all but zero, as of an image that is all black, neither the root nor its gradient
+		// is taken: that would be infinite, and times 0 not a number.
+		large := GreaterThan(squares, Scalar(x.Graph(), x.DType(), smallestSquare))
+		safe := Where(large, squares, OnesLike(squares))
+		return Where(large, Inverse(Sqrt(safe)), MulScalar(OnesLike(squares), 1/math.Sqrt(smallestSquare)))
 	}
 	split := func(x *Node) *Node { return Reshape(x, n, h*w, a.Heads, perHead) }
 	q, k, v := channelRange(qkv, 0, c), channelRange(qkv, c, 2*c), channelRange(qkv, 2*c, 3*c)

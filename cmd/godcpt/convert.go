@@ -75,7 +75,7 @@ func (p *program) readWeights(in, arch, key string) (*dcpt.Checkpoint, error) {
 	}
 	p.say("found    %s", describeImport(imported))
 	if d := imported.Detection; d != nil && len(d.Same) > 0 {
-		p.say("         %s has the same names and shapes: --arch says which it is", strings.Join(d.Same, ", "))
+		p.say("         of the same names and shapes: %s (--arch says which it is)", strings.Join(d.Same, ", "))
 	}
 	if n := imported.NotFinite; len(n) > 0 {
 		fmt.Fprintf(p.stderr, "godcpt: %d weights hold NaN or infinite numbers, %s first: images will come out broken\n", len(n), n[0])
