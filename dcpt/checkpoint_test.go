@@ -82,14 +82,17 @@ func TestCheckpointTruncated(t *testing.T) {
 	path := savedModel(t)
 	good, err := os.ReadFile(path)
 	must(t, err)
-	for _, length := range []int{0, 5, 8, 100, len(good) / 2, len(good) - 1} {
+	for length, want := range map[int]string{
+		0: "is empty", 5: "is in no known format", 8: "is in no known format",
+		100: "truncated", len(good) / 2: "truncated", len(good) - 1: "truncated",
+	} {
 		must(t, os.WriteFile(path, good[:length], 0o644))
 		_, err := Load(backendtest.Go(t), path)
-		wantError(t, err, path, "not a usable safetensors file")
+		wantError(t, err, path, want)
 	}
 	must(t, os.WriteFile(path, append(good, 0), 0o644))
 	_, err = Load(backendtest.Go(t), path)
-	wantError(t, err, path, "not a usable safetensors file")
+	wantError(t, err, path, "belong to none")
 }
 
 // Files that are something else.
@@ -97,9 +100,9 @@ func TestNotACheckpoint(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "weights")
 	for content, want := range map[string]string{
-		"":                           "not a usable safetensors file: it has only 0 bytes",
-		"<html>404</html> not found": "not a usable safetensors file",
-		"PK\x03\x04 a zip, as PyTorch's files are": "not a usable safetensors file",
+		"":                           "is empty",
+		"<html>404</html> not found": "is a web page, not weights",
+		"PK\x03\x04 a zip, as PyTorch's files are": "is a zip archive that is cut short or damaged",
 	} {
 		must(t, os.WriteFile(path, []byte(content), 0o644))
 		_, err := Load(backendtest.Go(t), path)
@@ -112,8 +115,18 @@ func TestNotACheckpoint(t *testing.T) {
 		if !exists(file) {
 			continue
 		}
-		_, err = Load(backendtest.Go(t), file)
+		_, err := ReadCheckpoint(file)
 		wantError(t, err, file, "not a checkpoint of this program", "does not say which network")
+		// Bare weights, whose network is told from their shapes.
+		m, err := Load(backendtest.Go(t), file)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if m.Info.Stage != stageImported || m.Info.Network[archKey] != "nafnet" {
+			t.Errorf("%s: %+v", file, m.Info)
+		}
+		m.Close()
 	}
 }
 
