@@ -58,26 +58,24 @@ func ImportFile(path string, options ImportOptions) (*Import, error) {
 	}
 	var network Network
 	if config == nil {
-		shapes := map[string][]int{}
-		for name, tensor := range tensors {
-			shapes[name] = tensor.Shape
-		}
-		if result.Detection, err = Detect(shapes); err != nil {
+		if result.Detection, err = Detect(shapesOf(tensors)); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		network = result.Detection.Network
-	} else if network, err = NewNetwork(config); err != nil {
-		return nil, err
+	} else {
+		if network, err = NewNetwork(config); err != nil {
+			return nil, err
+		}
+		differences, err := compareLayout(network, shapesOf(tensors))
+		if err != nil {
+			return nil, err
+		}
+		if len(differences) > 0 {
+			return nil, fmt.Errorf("%s holds weights of another network: %s", path, firstDifferences(differences))
+		}
 	}
 	if config, err = ConfigOf(network); err != nil {
 		return nil, err
-	}
-	differences, err := compareLayout(network, shapesOf(tensors))
-	if err != nil {
-		return nil, err
-	}
-	if len(differences) > 0 {
-		return nil, fmt.Errorf("%s holds weights of another network: %s", path, firstDifferences(differences))
 	}
 	if b, ok := network.(buffered); ok {
 		for name := range b.Buffers() {
