@@ -45,6 +45,9 @@ func ImportFile(path string, options ImportOptions) (*Import, error) {
 	if err != nil {
 		return nil, err
 	}
+	if file.Metadata[infoKey] != "" { // importing would pass over its checksum
+		return nil, fmt.Errorf("%s is a checkpoint of this program, which says itself what it is of: name no network and no group of tensors for it", path)
+	}
 	tensors, key, err := file.Weights(options.Key)
 	if err != nil {
 		return nil, err
@@ -107,6 +110,16 @@ func shapesOf(tensors map[string]torch.Tensor) map[string][]int {
 	return shapes
 }
 
+// IsCheckpoint tells whether a file of weights says that it is a checkpoint of ours. What is no file of
+// weights at all is an error.
+func IsCheckpoint(path string) (bool, error) {
+	file, err := torch.Open(path)
+	if err != nil {
+		return false, err
+	}
+	return file.Metadata[infoKey] != "", nil
+}
+
 // ReadWeights reads the weights that a path given by a person means: a checkpoint of ours, the folder
 // of a run or stage (see Load), or a file of PyTorch (see ImportFile).
 func ReadWeights(path string) (*Checkpoint, error) {
@@ -114,11 +127,11 @@ func ReadWeights(path string) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	description, err := torch.Open(file)
+	own, err := IsCheckpoint(file)
 	if err != nil {
 		return nil, err
 	}
-	if description.Metadata[infoKey] != "" {
+	if own {
 		return ReadCheckpoint(file)
 	}
 	imported, err := ImportFile(file, ImportOptions{})

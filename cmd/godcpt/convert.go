@@ -52,15 +52,21 @@ that is not right, for networks that differ in arithmetic only.`,
 
 // readWeights reads weights and says what was found.
 func (p *program) readWeights(in, arch, key string) (*dcpt.Checkpoint, error) {
-	if arch == "" && key == "" {
-		if c, err := dcpt.ReadCheckpoint(ownFile(in)); err == nil {
-			p.say("found    weights of the run %s, stage %s, iteration %d", c.Info.Recipe, c.Info.Stage, c.Info.Iteration)
-			return c, nil
-		}
-	}
 	file, err := dcpt.FindWeights(in)
 	if err != nil {
 		return nil, err
+	}
+	own, err := dcpt.IsCheckpoint(file)
+	if err != nil {
+		return nil, err
+	}
+	if own && arch == "" && key == "" {
+		c, err := dcpt.ReadCheckpoint(file)
+		if err != nil {
+			return nil, err
+		}
+		p.say("found    weights of the run %s, stage %s, iteration %d", c.Info.Recipe, c.Info.Stage, c.Info.Iteration)
+		return c, nil
 	}
 	options := dcpt.ImportOptions{Key: key}
 	if arch != "" {
@@ -81,14 +87,6 @@ func (p *program) readWeights(in, arch, key string) (*dcpt.Checkpoint, error) {
 		fmt.Fprintf(p.stderr, "godcpt: %d weights hold NaN or infinite numbers, %s first: images will come out broken\n", len(n), n[0])
 	}
 	return imported.Checkpoint, nil
-}
-
-// ownFile is the weights file that a path means, or the path itself.
-func ownFile(path string) string {
-	if file, err := dcpt.FindWeights(path); err == nil {
-		return file
-	}
-	return path
 }
 
 func describeImport(i *dcpt.Import) string {

@@ -45,6 +45,17 @@ func TestConvertErrors(t *testing.T) {
 	if err := os.WriteFile(page, []byte("<!DOCTYPE html><html></html>"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	// A checkpoint that is corrupt must not become weights that look sound.
+	call(t, "convert", run, filepath.Join(dir, "plain.pth")).check(t, exitOK, "written", "")
+	data, err := os.ReadFile(filepath.Join(run, "finetune", "model.safetensors"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-5] ^= 0x40
+	corrupt := filepath.Join(dir, "corrupt.safetensors")
+	if err := os.WriteFile(corrupt, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	out := filepath.Join(dir, "out.pth")
 	for _, test := range []struct {
 		args   []string
@@ -53,6 +64,8 @@ func TestConvertErrors(t *testing.T) {
 	}{
 		{[]string{run}, exitUsage, "the weights to read, and the file to write, is missing"},
 		{[]string{page, out}, exitFailure, "web page"},
+		{[]string{corrupt, out}, exitFailure, "is corrupt: its checksum is wrong"},
+		{[]string{corrupt, out, "--arch", "nafnet-tiny"}, exitFailure, "is a checkpoint of this program"},
 		{[]string{filepath.Join(dir, "none.pth"), out}, exitFailure, "no weights at"},
 		{[]string{run, filepath.Join(dir, "out.onnx")}, exitFailure, "cannot be written as .onnx"},
 		{[]string{run, out, "--arch", "nafnet-6d"}, exitUsage, `unknown network preset "nafnet-6d" (did you mean "nafnet-5d"?)`},
