@@ -44,7 +44,7 @@ func (c StageConfig) pixelsPerStep() float64 {
 	return float64(passes * c.Batch * c.accumulate() * c.Patch * c.Patch)
 }
 
-// stretch scales everything of a schedule that is counted in steps.
+// stretch scales the periods, milestones and restarts of a schedule. A warm-up stays as long as it is.
 func (s Schedule) stretch(from, to int) Schedule {
 	scale := func(steps []int) []int {
 		steps = slices.Clone(steps)

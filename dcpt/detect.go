@@ -150,7 +150,7 @@ func inferNAFNet(shapes map[string][]int) Network {
 	network := &NAFNet{Width: intro[0], MiddleBlocks: blocks("middle_blks."), Original: shapes["decoders.0.0.conv1.weight"] != nil}
 	for level := 0; shapes[fmt.Sprintf("downs.%d.weight", level)] != nil; level++ {
 		network.EncBlocks = append(network.EncBlocks, blocks(fmt.Sprintf("encoders.%d.", level)))
-		network.DecBlocks = append(network.DecBlocks, blocks(network.decoderName(level)+"."))
+		network.DecBlocks = append(network.DecBlocks, blocks(moduleName(network.decoderPath(level)...)+"."))
 	}
 	return network
 }

@@ -74,12 +74,12 @@ func (n *NAFNet) Validate() error {
 // SizeMultiple implements Network: each level halves the resolution.
 func (n *NAFNet) SizeMultiple() int { return 1 << len(n.EncBlocks) }
 
-// decoderName is what the decoder levels are called: the forms differ in it alone.
-func (n *NAFNet) decoderName(level int) string {
+// decoderPath is where the weights of a decoder level are: the forms differ in it alone.
+func (n *NAFNet) decoderPath(level int) []any {
 	if n.Original {
-		return fmt.Sprintf("decoders.%d", level)
+		return []any{"decoders", level}
 	}
-	return fmt.Sprintf("decoder%d", level)
+	return []any{fmt.Sprintf("decoder%d", level)}
 }
 
 // Features implements Network.
@@ -88,7 +88,7 @@ func (n *NAFNet) Features() []Feature {
 	for level := len(n.DecBlocks) - 1; level >= 0; level-- {
 		factor := 1 << (len(n.DecBlocks) - 1 - level)
 		for block := n.DecBlocks[level] - 1; block >= 0; block-- {
-			features = append(features, Feature{fmt.Sprintf("%s.%d", n.decoderName(level), block), n.Width * factor, factor})
+			features = append(features, Feature{moduleName(append(n.decoderPath(level), block)...), n.Width * factor, factor})
 		}
 	}
 	return features
@@ -115,7 +115,7 @@ func (n *NAFNet) Forward(scope *model.Scope, image *Node) (restored *Node, featu
 	for level, blocks := range n.DecBlocks {
 		x = layers.Upsample2x2(at(scope, "ups", level, 0), x, 2*x.Shape().Dim(-1))
 		x = Add(x, skips[len(skips)-1-level])
-		decoder := at(scope, strings.Split(n.decoderName(level), "."))
+		decoder := at(scope, n.decoderPath(level)...)
 		for b := range blocks {
 			x = n.block(at(decoder, b), x, 1<<(len(n.DecBlocks)-1-level))
 			features = append([]*Node{x}, features...)
@@ -147,11 +147,16 @@ func at(scope *model.Scope, path ...any) *model.Scope {
 			scope = scope.At("%s", strconv.Itoa(p))
 		case string:
 			scope = scope.At("%s", p)
-		case []string:
-			for _, name := range p {
-				scope = scope.At("%s", name)
-			}
 		}
 	}
 	return scope
+}
+
+// moduleName is the PyTorch name of the module at a path of at.
+func moduleName(path ...any) string {
+	names := make([]string, len(path))
+	for i, p := range path {
+		names[i] = fmt.Sprint(p)
+	}
+	return strings.Join(names, ".")
 }

@@ -119,18 +119,6 @@ func (s *SwinIR) Features() []Feature {
 	return features
 }
 
-// moduleName is the PyTorch name of the module at a path.
-func moduleName(path ...any) string {
-	name := ""
-	for i, p := range path {
-		if i > 0 {
-			name += "."
-		}
-		name += fmt.Sprint(p)
-	}
-	return name
-}
-
 // Forward implements Network.
 func (s *SwinIR) Forward(scope *model.Scope, image *Node) (restored *Node, features []*Node) {
 	h, w := image.Shape().Dim(1), image.Shape().Dim(2)

@@ -350,11 +350,7 @@ func clipFactor(norm *Node, limit float64) *Node {
 }
 
 // BestWeightsScope is where the weights to evaluate are: the moving average if there is one.
-func (t *Trainer) BestWeightsScope() string { return evaluationScope(t.Store) }
-
-func evaluationScope(store *model.Store) string {
-	return averageOr(store, NetworkScope)
-}
+func (t *Trainer) BestWeightsScope() string { return averageOr(t.Store, NetworkScope) }
 
 // averageOr is the scope of the moving average of the weights below scope, if there is one.
 func averageOr(store *model.Store, scope string) string {

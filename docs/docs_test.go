@@ -181,3 +181,33 @@ func parameters(t *testing.T, kind string) []string {
 	}
 	return strings.Split(list, ", ")
 }
+
+// The figures of the table of networks are those of the networks.
+func TestNetworksTable(t *testing.T) {
+	rows := map[string][]string{}
+	for _, line := range strings.Split(read(t, "networks.md"), "\n") {
+		if cells := strings.Split(line, "|"); len(cells) == 8 {
+			rows[strings.Trim(cells[1], " `")] = cells[2:5]
+		}
+	}
+	for _, preset := range dcpt.Presets() {
+		network, err := dcpt.NewNetwork(dcpt.NetworkConfig{"preset": preset})
+		if err != nil {
+			t.Fatal(err)
+		}
+		multiple := network.SizeMultiple()
+		side := (256 + multiple - 1) / multiple * multiple
+		d, err := dcpt.Describe(network, side, side)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []string{fmt.Sprint(d.Parameters), fmt.Sprintf("%.1f", float64(d.MACs)/1e9), fmt.Sprint(multiple)}
+		var got []string
+		for _, cell := range rows[preset] {
+			got = append(got, strings.ReplaceAll(cell, " ", ""))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("networks.md says %q of %s, want %q", got, preset, want)
+		}
+	}
+}

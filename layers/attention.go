@@ -70,7 +70,7 @@ func (a ChannelAttention) attend(train bool, qkv, temperature *Node) *Node {
 	if a.ReLU {
 		scores = MaxScalar(scores, 0)
 	} else {
-		scores = Softmax(scores, -1)
+		scores = softmax(train, scores)
 	}
 	return Reshape(Einsum("npid,nicd->npic", split(v), scores), n, h, w, c)
 }
