@@ -31,6 +31,14 @@ type Dataset interface {
 	Sample(epoch, index int) (Sample, error)
 }
 
+// Ordered is implemented by data sets that say in which order their samples are best read: shards, which
+// are read in sequence, and mixtures. The Loader asks them instead of permuting the whole set.
+type Ordered interface {
+	// Order returns the indices of the samples of an epoch, Len of them, each as often as the data set
+	// means it to occur. It is a pure function of the data set's configuration, seed and epoch.
+	Order(seed uint64, epoch int) []int
+}
+
 // Batch is N samples of equal size, ready for the device.
 type Batch struct {
 	N, H, W int

@@ -2,14 +2,12 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/godcpt/godcpt/internal/progress"
-	"github.com/godcpt/godcpt/internal/suggest"
 	"github.com/godcpt/godcpt/internal/zoo"
 )
 
@@ -22,26 +20,13 @@ godcpt/weights in your cache folder; else it is downloaded, from the mirror that
 on where they stopped.`
 
 func (p *program) weightsCommand() *cobra.Command {
-	verbs := []*cobra.Command{p.weightsListCommand(), p.weightsGetCommand()}
-	cmd := &cobra.Command{
+	return p.groupCommand(&cobra.Command{
 		Use:   "weights",
 		Short: "List and download published weights",
 		Long:  weightsLong,
 		Example: `  godcpt weights list
   godcpt weights get restormer-deraining`,
-		RunE: func(_ *cobra.Command, args []string) error {
-			var names []string
-			for _, verb := range verbs {
-				names = append(names, verb.Name())
-			}
-			if len(args) == 0 {
-				return usageError{errors.New("say what to do with the weights: list or get")}
-			}
-			return usageError{suggest.Unknown("command", args[0], names)}
-		},
-	}
-	cmd.AddCommand(verbs...)
-	return cmd
+	}, p.weightsListCommand(), p.weightsGetCommand())
 }
 
 func (p *program) weightsListCommand() *cobra.Command {

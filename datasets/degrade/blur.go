@@ -23,6 +23,13 @@ func DefaultMotionBlur() MotionBlur {
 	return MotionBlur{Length: Range{5, 21}, Shake: 1.2, Defocus: Range{0, 0.8}}
 }
 
+func motionBlurParams() ([]param, func() Degradation) {
+	d := DefaultMotionBlur()
+	return []param{
+		{"length", &d.Length, 0, 200}, {"shake", &d.Shake, 0, 20}, {"defocus", &d.Defocus, 0, 20},
+	}, func() Degradation { return d }
+}
+
 // Kind returns "blur".
 func (MotionBlur) Kind() string { return "blur" }
 

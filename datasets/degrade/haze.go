@@ -26,6 +26,14 @@ func DefaultHaze() Haze {
 	return Haze{Beta: Range{0.6, 1.6}, A: Range{0.7, 1}, Tint: 0.015, Near: Range{0.2, 0.4}, Field: 0.3}
 }
 
+func hazeParams() ([]param, func() Degradation) {
+	d := DefaultHaze()
+	return []param{
+		{"beta", &d.Beta, 0, 20}, {"a", &d.A, 0, 1}, {"tint", &d.Tint, 0, 1},
+		{"near", &d.Near, 0, 1}, {"field", &d.Field, 0, 2},
+	}, func() Degradation { return d }
+}
+
 // Kind returns "haze".
 func (Haze) Kind() string { return "haze" }
 

@@ -23,6 +23,13 @@ func DefaultLowLight() LowLight {
 	return LowLight{Gamma: Range{1.2, 2}, Scale: Range{0.15, 0.45}, Shot: Range{0.0002, 0.001}, Read: Range{0.5, 2}}
 }
 
+func lowLightParams() ([]param, func() Degradation) {
+	d := DefaultLowLight()
+	return []param{
+		{"gamma", &d.Gamma, 0.2, 10}, {"scale", &d.Scale, 0, 1}, {"shot", &d.Shot, 0, 1}, {"read", &d.Read, 0, 255},
+	}, func() Degradation { return d }
+}
+
 // Kind returns "lowlight".
 func (LowLight) Kind() string { return "lowlight" }
 

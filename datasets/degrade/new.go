@@ -19,55 +19,38 @@ type param struct {
 // builder makes a degradation of default values: its parameters, and the finished value.
 type builder func() (params []param, done func() Degradation)
 
-var builders = map[string]builder{
-	"noise": func() ([]param, func() Degradation) {
-		d := DefaultGaussianNoise()
-		return []param{
-			{"sigma", &d.Sigma, 0, 255}, {"sigmas", &d.Sigmas, 0, 255}, {"clip", &d.Clip, 0, 0}, {"protocol", &d.Protocol, 0, 0},
-		}, func() Degradation { return d }
-	},
-	"rain": func() ([]param, func() Degradation) {
-		d := DefaultRain()
-		return []param{
-			{"density", &d.Density, 0, 100}, {"length", &d.Length, 1, 500}, {"width", &d.Width, 0.5, 50},
-			{"angle", &d.Angle, -90, 90}, {"jitter", &d.Jitter, 0, 90}, {"brightness", &d.Brightness, 0, 1},
-			{"alpha", &d.Alpha, 0, 1}, {"veil", &d.Veil, 0, 1},
-		}, func() Degradation { return d }
-	},
-	"haze": func() ([]param, func() Degradation) {
-		d := DefaultHaze()
-		return []param{
-			{"beta", &d.Beta, 0, 20}, {"a", &d.A, 0, 1}, {"tint", &d.Tint, 0, 1},
-			{"near", &d.Near, 0, 1}, {"field", &d.Field, 0, 2},
-		}, func() Degradation { return d }
-	},
-	"blur": func() ([]param, func() Degradation) {
-		d := DefaultMotionBlur()
-		return []param{
-			{"length", &d.Length, 0, 200}, {"shake", &d.Shake, 0, 20}, {"defocus", &d.Defocus, 0, 20},
-		}, func() Degradation { return d }
-	},
-	"lowlight": func() ([]param, func() Degradation) {
-		d := DefaultLowLight()
-		return []param{
-			{"gamma", &d.Gamma, 0.2, 10}, {"scale", &d.Scale, 0, 1}, {"shot", &d.Shot, 0, 1}, {"read", &d.Read, 0, 255},
-		}, func() Degradation { return d }
-	},
+// kinds are all degradations, in the order in which people are shown them. The parameters of each are
+// in its own file.
+var kinds = []struct {
+	name  string
+	build builder
+}{
+	{"noise", gaussianNoiseParams},
+	{"rain", rainParams},
+	{"haze", hazeParams},
+	{"blur", motionBlurParams},
+	{"lowlight", lowLightParams},
 }
 
 // Kinds returns the names New knows.
-func Kinds() []string { return []string{"noise", "rain", "haze", "blur", "lowlight"} }
+func Kinds() []string {
+	names := make([]string, len(kinds))
+	for i, k := range kinds {
+		names[i] = k.name
+	}
+	return names
+}
 
 // New returns the degradation of a kind with the parameters of a recipe; those not named keep their
 // defaults. Keys are the field names in lower case ("sigma", "beta", "a"). A Range is given as a
 // number or as [min, max]. Unknown kinds and keys, wrong types and values out of range are errors
 // that say what is possible.
 func New(kind string, params map[string]any) (Degradation, error) {
-	build, ok := builders[kind]
-	if !ok {
+	at := slices.Index(Kinds(), kind)
+	if at < 0 {
 		return nil, suggest.Unknown("degradation", kind, Kinds())
 	}
-	known, done := build()
+	known, done := kinds[at].build()
 	keys := make([]string, len(known))
 	for i, p := range known {
 		keys[i] = p.key

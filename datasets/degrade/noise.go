@@ -22,6 +22,13 @@ type GaussianNoise struct {
 // clipped.
 func DefaultGaussianNoise() GaussianNoise { return GaussianNoise{Sigma: Range{15, 50}} }
 
+func gaussianNoiseParams() ([]param, func() Degradation) {
+	d := DefaultGaussianNoise()
+	return []param{
+		{"sigma", &d.Sigma, 0, 255}, {"sigmas", &d.Sigmas, 0, 255}, {"clip", &d.Clip, 0, 0}, {"protocol", &d.Protocol, 0, 0},
+	}, func() Degradation { return d }
+}
+
 // Kind returns "noise".
 func (GaussianNoise) Kind() string { return "noise" }
 

@@ -37,6 +37,15 @@ func DefaultRain() Rain {
 	}
 }
 
+func rainParams() ([]param, func() Degradation) {
+	d := DefaultRain()
+	return []param{
+		{"density", &d.Density, 0, 100}, {"length", &d.Length, 1, 500}, {"width", &d.Width, 0.5, 50},
+		{"angle", &d.Angle, -90, 90}, {"jitter", &d.Jitter, 0, 90}, {"brightness", &d.Brightness, 0, 1},
+		{"alpha", &d.Alpha, 0, 1}, {"veil", &d.Veil, 0, 1},
+	}, func() Degradation { return d }
+}
+
 // Kind returns "rain".
 func (Rain) Kind() string { return "rain" }
 

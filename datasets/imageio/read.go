@@ -31,6 +31,24 @@ const headerBytes = 512 << 10
 // readExtensions are the file names that IsImage accepts.
 var readExtensions = []string{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}
 
+// DamagedError says that the content of a file is not a picture that can be read: empty, cut off, no
+// picture at all, of an unsupported kind or too large. Other errors (a file that is missing or may not
+// be opened) are of the machine, not of the file.
+type DamagedError struct {
+	Name string // of the file
+	text string
+	err  error // of the decoder, may be nil
+}
+
+func (e *DamagedError) Error() string { return e.text }
+func (e *DamagedError) Unwrap() error { return e.err }
+
+// damage returns the error of a file whose content cannot be read.
+func damage(name, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return &DamagedError{Name: name, text: err.Error(), err: errors.Unwrap(err)}
+}
+
 // Extensions returns the extensions (lower case, with dot) of the files that can be read.
 func Extensions() []string { return slices.Clone(readExtensions) }
 
@@ -138,7 +156,7 @@ func isTIFF(d []byte) bool {
 // header recognises the format and reads the dimensions.
 func header(data []byte, name string) (format, image.Config, error) {
 	if len(data) == 0 {
-		return format{}, image.Config{}, fmt.Errorf("%s is empty (0 bytes): copy or download it again", name)
+		return format{}, image.Config{}, damage(name, "%s is empty (0 bytes): copy or download it again", name)
 	}
 	for _, f := range formats {
 		if !f.match(data) {
@@ -149,16 +167,16 @@ func header(data []byte, name string) (format, image.Config, error) {
 			return f, cfg, damaged(name, f.name, err)
 		}
 		if cfg.Width < 1 || cfg.Height < 1 {
-			return f, cfg, fmt.Errorf("%s is a %s picture of %dx%d pixels, which holds nothing", name, f.name, cfg.Width, cfg.Height)
+			return f, cfg, damage(name, "%s is a %s picture of %dx%d pixels, which holds nothing", name, f.name, cfg.Width, cfg.Height)
 		}
 		return f, cfg, nil
 	}
-	return format{}, image.Config{}, fmt.Errorf("%s is not a picture that can be read (found %s): give a PNG, JPEG, TIFF, WebP or BMP file", name, describe(data))
+	return format{}, image.Config{}, damage(name, "%s is not a picture that can be read (found %s): give a PNG, JPEG, TIFF, WebP or BMP file", name, describe(data))
 }
 
 func checkSize(w, h int, name string) error {
 	if int64(w)*int64(h) > MaxPixels {
-		return fmt.Errorf("%s has %dx%d pixels, more than the limit of %d megapixels: scale it down or cut it into parts", name, w, h, MaxPixels>>20)
+		return damage(name, "%s has %dx%d pixels, more than the limit of %d megapixels: scale it down or cut it into parts", name, w, h, MaxPixels>>20)
 	}
 	return nil
 }
@@ -169,9 +187,9 @@ func damaged(name, format string, err error) error {
 	var unsupportedJPEG jpeg.UnsupportedError
 	var unsupportedPNG png.UnsupportedError
 	if errors.As(err, &unsupported) || errors.As(err, &unsupportedJPEG) || errors.As(err, &unsupportedPNG) || errors.Is(err, bmp.ErrUnsupported) {
-		return fmt.Errorf("%s is a %s picture of a kind that cannot be read (%w): convert it to an ordinary PNG", name, format, err)
+		return damage(name, "%s is a %s picture of a kind that cannot be read (%w): convert it to an ordinary PNG", name, format, err)
 	}
-	return fmt.Errorf("%s is a truncated or damaged %s picture (%w): copy or download it again", name, format, err)
+	return damage(name, "%s is a truncated or damaged %s picture (%w): copy or download it again", name, format, err)
 }
 
 // describe says in words what data that is no readable picture seems to be.
