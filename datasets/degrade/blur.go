@@ -49,13 +49,7 @@ func (d MotionBlur) Apply(im *imageio.Image, rng *rand.Rand) *imageio.Image {
 		row, column := gaussianTaps(sigma, r)
 		linear = linear.convolve(row).convolve(column)
 	}
-	linear = linear.convolve(taps)
-
-	out := im.Clone()
-	for i, v := range linear.pix {
-		out.Pix[i] = clamp01(float32(math.Sqrt(float64(v))))
-	}
-	return out
+	return linear.convolve(taps).display(im)
 }
 
 // tap is one weight of a sparse kernel at an integer offset.
@@ -137,6 +131,15 @@ func newPlane(im *imageio.Image) plane {
 		p.pix[i] = v * v
 	}
 	return p
+}
+
+// display returns im with the pixels of p, brought back from linear light.
+func (p plane) display(im *imageio.Image) *imageio.Image {
+	out := im.Clone()
+	for i, v := range p.pix {
+		out.Pix[i] = clamp01(float32(math.Sqrt(float64(v))))
+	}
+	return out
 }
 
 // convolve returns the weighted sum of shifted copies, reflecting at the borders.

@@ -1,4 +1,4 @@
-// Package degrade makes clean pictures noisy, rainy, hazy, blurred or dark.
+// Package degrade makes clean pictures noisy, rainy, hazy, blurred, dark, compressed or incomplete.
 //
 // Each kind is a struct of parameters with a Default constructor that gives values of moderate,
 // benchmark-like strength; New builds one from the words of a recipe. A parameter that varies from
@@ -9,6 +9,7 @@
 package degrade
 
 import (
+	"math"
 	"math/rand/v2"
 
 	"github.com/godcpt/godcpt/datasets/imageio"
@@ -16,7 +17,7 @@ import (
 
 // Degradation turns a clean picture into a degraded one of the same size.
 type Degradation interface {
-	// Kind is the name of the degradation: "noise", "rain", "haze", "blur", "lowlight".
+	// Kind is the name of the degradation, one of Kinds.
 	Kind() string
 	// Apply returns a degraded copy of im (values 0..1), drawing everything random from rng; im is
 	// not changed. The result lies in 0..1, except for noise that is not clipped.
@@ -68,6 +69,13 @@ func Fixed(v float64) Range { return Range{v, v} }
 
 // Draw returns a uniform value in the range.
 func (r Range) Draw(rng *rand.Rand) float64 { return r.Min + (r.Max-r.Min)*rng.Float64() }
+
+// drawInt returns a whole number in the range, both ends included, all equally likely. The ends are
+// rounded.
+func (r Range) drawInt(rng *rand.Rand) int {
+	lo, hi := int(math.Round(r.Min)), int(math.Round(r.Max))
+	return lo + rng.IntN(hi-lo+1)
+}
 
 // clamp01 returns v limited to 0..1.
 func clamp01(v float32) float32 { return min(max(v, 0), 1) }

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/godcpt/godcpt/internal/suggest"
 )
@@ -12,8 +13,14 @@ import (
 // param is one parameter of a degradation as recipes name it.
 type param struct {
 	key    string
-	dst    any // *Range, *float64, *bool or *[]float64
+	dst    any // *Range, *float64, *bool, *[]float64 or word
 	lo, hi float64
+}
+
+// word is where a parameter goes that is one of a few words.
+type word struct {
+	dst   *string
+	known []string
 }
 
 // builder makes a degradation of default values: its parameters, and the finished value.
@@ -30,6 +37,13 @@ var kinds = []struct {
 	{"haze", hazeParams},
 	{"blur", motionBlurParams},
 	{"lowlight", lowLightParams},
+	{"poisson", poissonNoiseParams},
+	{"camera", cameraNoiseParams},
+	{"defocus", defocusParams},
+	{"jpeg", jpegParams},
+	{"demosaick", demosaickParams},
+	{"inpaint", inpaintParams},
+	{"downscale", downscaleParams},
 }
 
 // Kinds returns the names New knows.
@@ -76,6 +90,12 @@ func (p param) set(value any) error {
 			return fmt.Errorf("is %v, must be true or false", value)
 		}
 		*dst = b
+	case word:
+		w, ok := value.(string)
+		if !ok || !slices.Contains(dst.known, w) {
+			return fmt.Errorf("is %v, must be one of %s", value, strings.Join(dst.known, ", "))
+		}
+		*dst.dst = w
 	case *float64:
 		v, err := p.number(value)
 		if err != nil {

@@ -8,6 +8,8 @@ import (
 )
 
 // GaussianNoise adds independent normal noise of one standard deviation to all pixels and channels.
+// The official training draws it from a generator seeded with the sample's index, so that a picture
+// has the same noise pattern in every epoch; here each epoch has its own.
 type GaussianNoise struct {
 	Sigma  Range     // standard deviation in 8-bit units (0..255), drawn per picture
 	Sigmas []float64 // if not empty, sigma is chosen from this list instead of from Sigma
@@ -44,7 +46,7 @@ func (d GaussianNoise) Apply(im *imageio.Image, rng *rand.Rand) *imageio.Image {
 	} else {
 		out = im.Clone()
 		for i, v := range out.Pix {
-			out.Pix[i] = v + float32(rng.NormFloat64()*sigma/255)
+			out.Pix[i] = float32(float64(v) + rng.NormFloat64()*sigma/255)
 		}
 	}
 	if d.Clip {

@@ -1,0 +1,104 @@
+package degrade
+
+import (
+	"bytes"
+	"fmt"
+	"image"
+	"image/jpeg"
+	"math/rand/v2"
+
+	"github.com/godcpt/godcpt/datasets/imageio"
+)
+
+// JPEG compresses the picture and reads it back: baseline JPEG with the standard tables scaled by a
+// quality, colour at half resolution, as OpenCV, libjpeg and the official data set do it. Grey pictures
+// become grey JPEGs. A crop has the blocks of the whole picture. The sides of a picture must not exceed
+// 65535 pixels, the most that a JPEG file can have; Apply panics then.
+type JPEG struct {
+	Quality   Range     // 1..100, whole numbers, drawn per picture
+	Qualities []float64 // if not empty, the quality is chosen from this list instead
+}
+
+// DefaultJPEG has quality 10 to 40, the span of the benchmarks on LIVE1 and Classic5 (10, 20, 30, 40;
+// Dong et al., ICCV 2015).
+func DefaultJPEG() JPEG { return JPEG{Quality: Range{10, 40}} }
+
+func jpegParams() ([]param, func() Degradation) {
+	d := DefaultJPEG()
+	return []param{
+		{"quality", &d.Quality, 1, 100}, {"qualities", &d.Qualities, 1, 100},
+	}, func() Degradation { return d }
+}
+
+// jpegUnit is the side of the square that is coded together with colour at half resolution: two blocks
+// of 8 pixels.
+const jpegUnit = 16
+
+// Kind returns "jpeg".
+func (JPEG) Kind() string { return "jpeg" }
+
+// Margin implements Margined: a pixel depends on its unit and, by the interpolation of colour, on the
+// one beside it.
+func (JPEG) Margin() int { return jpegUnit }
+
+// Apply implements Degradation.
+func (d JPEG) Apply(im *imageio.Image, rng *rand.Rand) *imageio.Image {
+	return d.ApplyWindow(im, Window{W: im.W, H: im.H}, rng)
+}
+
+// ApplyWindow implements Windowed. What lies outside the whole picture is the reflection of the
+// compressed picture.
+func (d JPEG) ApplyWindow(im *imageio.Image, win Window, rng *rand.Rand) *imageio.Image {
+	quality := d.Quality.drawInt(rng)
+	if n := len(d.Qualities); n > 0 {
+		quality = int(d.Qualities[rng.IntN(n)])
+	}
+
+	// The part of the picture that im covers, from the corner of a unit on.
+	x0, y0 := max(win.X, 0)&^(jpegUnit-1), max(win.Y, 0)&^(jpegUnit-1)
+	x1, y1 := min(win.X+im.W, win.W), min(win.Y+im.H, win.H)
+	coded := recode(quality, x1-x0, y1-y0, func(x, y int) (int, int) { return max(x0+x-win.X, 0), max(y0+y-win.Y, 0) }, im)
+
+	out := im.Clone()
+	for y := range im.H {
+		from := imageio.Reflect(win.Y+y, win.H) - y0
+		row := coded.Pix[min(max(from, 0), coded.H-1)*coded.W*3:][:coded.W*3]
+		for x := range im.W {
+			from := imageio.Reflect(win.X+x, win.W) - x0
+			copy(out.Pix[(y*im.W+x)*3:][:3], row[min(max(from, 0), coded.W-1)*3:])
+		}
+	}
+	return out
+}
+
+// recode returns a picture of w x h pixels after compression; at says which pixel of im each one is.
+func recode(quality, w, h int, at func(x, y int) (int, int), im *imageio.Image) *imageio.Image {
+	levels := im.Quantize()
+	var src image.Image
+	if r := image.Rect(0, 0, w, h); im.Gray {
+		grey := image.NewGray(r)
+		for i := range grey.Pix {
+			x, y := at(i%w, i/w)
+			grey.Pix[i] = levels[(y*im.W+x)*3]
+		}
+		src = grey
+	} else {
+		colour := image.NewRGBA(r)
+		for i := range w * h {
+			x, y := at(i%w, i/w)
+			p := colour.Pix[i*4:][:4]
+			copy(p, levels[(y*im.W+x)*3:][:3])
+			p[3] = 255
+		}
+		src = colour
+	}
+	var file bytes.Buffer
+	if err := jpeg.Encode(&file, src, &jpeg.Options{Quality: quality}); err != nil {
+		panic(fmt.Sprintf("degrade: %dx%d pixels as JPEG: %v", w, h, err))
+	}
+	out, err := imageio.Decode(&file, "compressed picture")
+	if err != nil {
+		panic(fmt.Sprintf("degrade: %v", err)) // what was just written can be read
+	}
+	return out
+}
