@@ -283,9 +283,9 @@ func TestInpaintCovers(t *testing.T) {
 		colours := map[float32]int{}
 		for seed := range uint64(12) {
 			d := DefaultInpaint()
-			d.Mask = mask
-			hidden := d.withColor("black").drawHoles(im.W, im.H, newRNG(seed)).hidden
-			out := d.withColor("black").Apply(im, newRNG(seed))
+			d.Mask, d.Color = mask, "black"
+			hidden := d.drawHoles(im.W, im.H, newRNG(seed)).hidden
+			out := d.Apply(im, newRNG(seed))
 			covered := 0
 			for i, h := range hidden {
 				p, was := out.Pix[i*3:][:3], im.Pix[i*3:][:3]
@@ -307,13 +307,15 @@ func TestInpaintCovers(t *testing.T) {
 				t.Errorf("%s covers %.3f", mask, part)
 			}
 
+			d.Color = "random"
 			random := d.Apply(im, newRNG(seed))
 			for i := range random.Pix {
 				if random.Pix[i] != im.Pix[i] {
 					colours[random.Pix[i]]++
 				}
 			}
-			white := d.withColor("white").Apply(im, newRNG(seed))
+			d.Color = "white"
+			white := d.Apply(im, newRNG(seed))
 			if slices.Max(white.Pix) != 1 || slices.Equal(white.Pix, out.Pix) {
 				t.Errorf("%s: white is not white", mask)
 			}
@@ -322,11 +324,6 @@ func TestInpaintCovers(t *testing.T) {
 			t.Errorf("%s: colours %v, want 0 and 1", mask, colours)
 		}
 	}
-}
-
-func (d Inpaint) withColor(color string) Inpaint {
-	d.Color = color
-	return d
 }
 
 // row makes a picture whose rows are f(x).

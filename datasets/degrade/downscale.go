@@ -56,6 +56,8 @@ type sources struct {
 	w  []float32
 }
 
+func newSources(n int) sources { return sources{make([]int, 0, n), make([]float32, 0, n)} }
+
 // scaling returns how n pixels from coordinate first on are made smaller, and how those are made n
 // pixels again. Pixel k of the small picture has its centre at (k+0.5)*factor - 0.5.
 func scaling(first, n int, factor float64) (shrink, grow []sources) {
@@ -64,7 +66,7 @@ func scaling(first, n int, factor float64) (shrink, grow []sources) {
 	to := int(math.Floor(small(first+n-1))) + 2
 	for k := from; k <= to; k++ {
 		centre := (float64(k)+0.5)*factor - 0.5
-		var s sources
+		s := newSources(int(4*factor) + 1)
 		var sum float64
 		for x := int(math.Ceil(centre - 2*factor)); float64(x) < centre+2*factor; x++ {
 			w := cubic((float64(x) - centre) / factor)
@@ -78,7 +80,7 @@ func scaling(first, n int, factor float64) (shrink, grow []sources) {
 	}
 	for x := range n {
 		u := small(first + x)
-		var s sources
+		s := newSources(4)
 		for k := int(math.Floor(u)) - 1; k <= int(math.Floor(u))+2; k++ {
 			s.at, s.w = append(s.at, k-from), append(s.w, float32(cubic(u-float64(k))))
 		}
