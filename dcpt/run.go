@@ -48,7 +48,7 @@ type Run struct {
 	Guide  string    // weights with the classifier that guides the training (method guided); empty: the one that comes with From
 	Out    io.Writer // progress and messages; nil: none
 
-	Skipped []datasets.Skipped // set by Train: damaged files of the training sets, which it did without
+	Skipped []string // set by Train: damaged files of the training sets, which it did without
 }
 
 // Dir of the stage.
@@ -77,7 +77,7 @@ func (r *Run) Train(ctx context.Context, backend compute.Backend) (m *Model, err
 	if err := s.train(ctx); err != nil {
 		return nil, err
 	}
-	r.Skipped = s.info.Skipped
+	r.Skipped = skippedFiles(s.info.Skipped)
 	return Load(backend, filepath.Join(s.dir, WeightsFile))
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,6 +108,17 @@ func (d Data) maxBroken(n int) int {
 
 func (d Data) skipsDamaged() bool { return d.MaxBroken == nil || *d.MaxBroken > 0 }
 
+// skippedFiles lists files, each once.
+func skippedFiles(skipped []datasets.Skipped) []string {
+	var files []string
+	for _, s := range skipped {
+		if !slices.Contains(files, s.File) {
+			files = append(files, s.File)
+		}
+	}
+	return files
+}
+
 // skippedSummary says in a line how many files of which sets were skipped.
 func (r *Recipe) skippedSummary(skipped []datasets.Skipped) string {
 	counts := make([]int, len(r.Data.Train))
@@ -116,10 +128,10 @@ func (r *Recipe) skippedSummary(skipped []datasets.Skipped) string {
 	var sets []string
 	for i, n := range counts {
 		if n > 0 {
-			sets = append(sets, fmt.Sprintf("%d of %s", n, r.Data.Train[i].Name))
+			sets = append(sets, fmt.Sprintf("%s %d", r.Data.Train[i].Name, n))
 		}
 	}
-	return fmt.Sprintf("damaged files that were skipped: %d (%s); %s names them", len(skipped), strings.Join(sets, ", "), logFile)
+	return fmt.Sprintf("damaged files that were skipped: %d (%s); %s names them", len(skippedFiles(skipped)), strings.Join(sets, ", "), logFile)
 }
 
 // adviseOnDamaged adds what to do to the error that too many files are damaged.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gomlx/compute"
@@ -146,10 +147,7 @@ func (s *session) step() error {
 		if batches[i], err = s.loader.Next(); err != nil {
 			return errors.Join(s.run.Recipe.adviseOnDamaged(err), s.save())
 		}
-		for _, skipped := range batches[i].Skipped {
-			s.journal.message(fmt.Sprintf("skipped: %v", skipped.Err))
-			s.info.Skipped = append(s.info.Skipped, skipped)
-		}
+		s.recordSkipped(batches[i].Skipped)
 	}
 	compiled := func() {}
 	if s.trainer.compilesAnew(batches) {
@@ -167,6 +165,17 @@ func (s *session) step() error {
 	s.info.Unrecorded = s.values(result)
 	s.bar.Step(result.Iteration, s.fields(result)...)
 	return nil
+}
+
+// recordSkipped takes files into the account of the run, and names those that are new to it: sets may
+// have files in common.
+func (s *session) recordSkipped(skipped []datasets.Skipped) {
+	for _, one := range skipped {
+		if !slices.Contains(skippedFiles(s.info.Skipped), one.File) {
+			s.journal.message(fmt.Sprintf("skipped: %v", one.Err))
+		}
+		s.info.Skipped = append(s.info.Skipped, one)
+	}
 }
 
 // compiling shows that an iteration waits for the compiler, until the function it returns is called.

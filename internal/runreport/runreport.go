@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/godcpt/godcpt/datasets"
 	"github.com/godcpt/godcpt/datasets/imageio"
 	"github.com/godcpt/godcpt/dcpt"
 	"github.com/godcpt/godcpt/dcpt/metrics"
@@ -89,13 +88,10 @@ func patches(r *dcpt.Recipe, config dcpt.StageConfig) string {
 }
 
 // skippedFiles names the first few of the files.
-func skippedFiles(skipped []datasets.Skipped) string {
+func skippedFiles(files []string) string {
 	const show = 5
-	var names []string
-	for _, s := range skipped[:min(show, len(skipped))] {
-		names = append(names, s.File)
-	}
-	if more := len(skipped) - show; more > 0 {
+	names := slices.Clone(files[:min(show, len(files))])
+	if more := len(files) - show; more > 0 {
 		names = append(names, fmt.Sprintf("and %d more, which log.txt names", more))
 	}
 	return strings.Join(names, ", ")
