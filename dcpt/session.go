@@ -171,7 +171,7 @@ func (s *session) step() error {
 // have files in common.
 func (s *session) recordSkipped(skipped []datasets.Skipped) {
 	for _, one := range skipped {
-		if !slices.Contains(skippedFiles(s.info.Skipped), one.File) {
+		if !slices.ContainsFunc(s.info.Skipped, func(known datasets.Skipped) bool { return known.File == one.File }) {
 			s.journal.message(fmt.Sprintf("skipped: %v", one.Err))
 		}
 		s.info.Skipped = append(s.info.Skipped, one)
