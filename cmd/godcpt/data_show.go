@@ -15,7 +15,7 @@ import (
 )
 
 // shown is the photo that is shown if none is named: a scene with sky, depth and detail.
-const shown = "train/97017.jpg"
+const shown = "train/28083.jpg"
 
 func (p *program) dataShowCommand() *cobra.Command {
 	var out string

@@ -86,7 +86,7 @@ func TestDataShow(t *testing.T) {
 	out := filepath.Join(dir, "sheet.png")
 	call(t, "data", "show", photo, "-o", out, "--seed", "3").check(t, exitOK, out+": ", "")
 	sheet, err := imageio.Read(out)
-	if err != nil || sheet.W < 5*60 || sheet.H < 4*40 {
+	if err != nil || sheet.W < 6*60 || sheet.H < 4*40 {
 		t.Fatal(sheet, err)
 	}
 	call(t, "data", "show", photo, "-o", out).check(t, exitFailure, "", "--overwrite")

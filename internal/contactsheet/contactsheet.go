@@ -16,8 +16,8 @@ import (
 const (
 	// tileSide is the longest side of the photos in the sheet, in pixels. Larger photos are reduced before
 	// they are degraded: afterwards, noise and rain would be lost.
-	tileSide = 272
-	columns  = 5
+	tileSide = 192
+	columns  = 6
 )
 
 // Degradations returns a sheet of the photo, its degraded twins of all kinds with their defaults, of all
