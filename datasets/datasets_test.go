@@ -51,12 +51,12 @@ func (identity) Kind() string                                         { return "
 func (d identity) Margin() int                                        { return d.margin }
 func (identity) Apply(im *imageio.Image, _ *rand.Rand) *imageio.Image { return im.Clone() }
 
-var quickstartKinds = []string{"noise", "rain", "haze", "blur", "lowlight"}
+var fiveKindNames = []string{"noise", "rain", "haze", "blur", "lowlight"}
 
 func fiveKinds(t *testing.T) []degrade.Degradation {
 	t.Helper()
 	var out []degrade.Degradation
-	for _, kind := range quickstartKinds {
+	for _, kind := range fiveKindNames {
 		d, err := degrade.New(kind, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -223,7 +223,7 @@ func TestSyntheticOrderAndLabels(t *testing.T) {
 	images := photos(t)
 	n := images.Len()
 	d := synthetic(t, images, SyntheticConfig{Degradations: fiveKinds(t), Patch: 16, Enlarge: 3, Seed: 1})
-	if d.Len() != n*5*3 || !slices.Equal(d.Classes(), quickstartKinds) {
+	if d.Len() != n*5*3 || !slices.Equal(d.Classes(), fiveKindNames) {
 		t.Errorf("length %d, classes %v", d.Len(), d.Classes())
 	}
 	for _, index := range []int{0, n - 1, n, 3*n - 1, 3 * n, 15*n - 1} {

@@ -12,8 +12,8 @@ import (
 // Compose is several degradations of one picture. They are applied in the order in which they befall the
 // light, whatever the order in which they are listed: the scene is dark, something falls through the air,
 // the air is hazy, the lens blurs, the sensor is noisy, the file is compressed. That is the order of
-// CDD-11 (OneRestore, Guo et al., ECCV 2024: low light, then rain or snow, then haze), and of a camera
-// after it. Steps of one kind keep their order.
+// CDD-11 (OneRestore, Guo et al., ECCV 2024: low light with its noise, then rain, snow, haze; the official
+// code does the same), and of a camera after it. Steps of one kind keep their order.
 type Compose struct{ Steps []Degradation }
 
 // lightPath are the kinds in the order in which they befall the light.

@@ -58,6 +58,28 @@ func TestComposeIsItsSteps(t *testing.T) {
 	}
 }
 
+// A crop with the margin of the whole composition, at its place, gets what the whole picture gets there, as
+// far as its parts do; so does the mist of rain.
+func TestCompositionCropEqualsWhole(t *testing.T) {
+	im := photo(t, sample.TrainImages()[1])
+	mist := DefaultRain()
+	mist.Density, mist.Mist = Fixed(0), Fixed(1)
+	for name, d := range map[string]Degradation{
+		"mist":        mist,
+		"placed":      Compose{[]Degradation{DefaultHaze(), DefaultSnow()}},
+		"two margins": Compose{[]Degradation{DefaultMotionBlur(), DefaultMotionBlur()}},
+		"all":         Compose{[]Degradation{DefaultMotionBlur(), DefaultHaze(), DefaultSnow(), mist}},
+	} {
+		const x, y, side = 100, 80, 64
+		m := Margin(d)
+		whole := d.Apply(im, newRNG(31)).Crop(x, y, side, side)
+		crop := ApplyWindow(d, im.Crop(x-m, y-m, side+2*m, side+2*m), Window{x - m, y - m, im.W, im.H}, newRNG(31)).Crop(m, m, side, side)
+		if !slices.Equal(whole.Pix, crop.Pix) {
+			t.Errorf("%s: crop differs from the whole picture", name)
+		}
+	}
+}
+
 func TestLightPathHasAllKinds(t *testing.T) {
 	for _, kind := range Kinds() {
 		if !slices.Contains(lightPath, kind) {
@@ -149,6 +171,7 @@ func TestComposeRejects(t *testing.T) {
 		{"rain", map[string]any{"preset": "heavi"}, `did you mean "heavy"`},
 		{"rain", map[string]any{"preset": 3}, "must be a name"},
 		{"blur", map[string]any{"preset": "heavy"}, "unknown parameter"},
+		{"rain", map[string]any{"prest": "heavy"}, `did you mean "preset"`},
 	} {
 		_, err := New(c.kind, c.params)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

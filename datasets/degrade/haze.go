@@ -10,7 +10,9 @@ import (
 // Haze is atmospheric scattering (Koschmieder; the model of RESIDE/SOTS): I = J*t + A*(1-t) with
 // transmission t = exp(-Beta*d). Photos come without depth d, so a plausible one is drawn: it grows
 // from the bottom of the picture (near ground) to the top (horizon, sky), bent by a smooth random
-// field. It is anchored to the whole picture: a crop gets the haze of its place.
+// field. It is anchored to the whole picture: a crop gets the haze of its place. Nothing of the photo
+// goes into it: the usual cue, that what is bright and grey is far (Zhu et al., TIP 2015), leaves dark
+// things clear at any distance and puts the haze where it is not seen.
 type Haze struct {
 	Beta  Range   // scattering coefficient, drawn per picture; depth runs from 0 to 1
 	A     Range   // brightness of the airlight, 0..1, drawn per picture

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 
 	"github.com/godcpt/godcpt/internal/suggest"
@@ -99,6 +100,9 @@ func resolve(kind string, params map[string]any) ([]param, func() Degradation, e
 	for i, p := range known {
 		keys[i] = p.key
 	}
+	if len(presets[kind]) > 0 {
+		keys = append(keys, presetKey) // withPreset has taken it out of params
+	}
 	for _, key := range slices.Sorted(maps.Keys(params)) {
 		i := slices.Index(keys, key)
 		if i < 0 {
@@ -148,21 +152,18 @@ func (p param) set(value any) error {
 // value returns what is stored, as set takes it; nil for an empty list, which set refuses.
 func (p param) value() any {
 	switch dst := p.dst.(type) {
-	case *bool:
-		return *dst
-	case *float64:
-		return *dst
 	case *Range:
 		if dst.Min == dst.Max {
 			return dst.Min
 		}
 		return []float64{dst.Min, dst.Max}
 	case *[]float64:
-		if len(*dst) > 0 {
-			return slices.Clone(*dst)
+		if len(*dst) == 0 {
+			return nil
 		}
+		return slices.Clone(*dst)
 	}
-	return nil
+	return reflect.ValueOf(p.dst).Elem().Interface()
 }
 
 // numbers accepts one number or a list of at least one.
