@@ -87,23 +87,35 @@ func (p *program) restore(cmd *cobra.Command, inputs []string, out, weights stri
 		return err
 	}
 	bar.Finish()
-	failed := len(summary.Failed)
 	switch {
-	case failed == 0:
+	case len(summary.Failed) == 0:
 		p.say("%s in %s", count(summary.Restored), out)
 		return nil
-	case summary.Restored == 0 && failed == 1:
+	case summary.Restored == 0 && len(summary.Failed) == 1:
 		return summary.Failed[0].Err
 	}
 	var names []string
-	for _, f := range summary.Failed[:min(failed, 5)] {
-		names = append(names, filepath.Base(f.Input))
+	for _, f := range summary.Failed {
+		names = append(names, f.Input)
 	}
-	err = fmt.Errorf("%d of %d could not be restored: %s", failed, total, strings.Join(names, ", "))
-	if failed > len(names) {
+	return failed("restored", names, total)
+}
+
+// failed is the error of a job in which some of the files, or all, could not be restored or the like; nil
+// if there are none.
+func failed(verb string, files []string, total int) error {
+	if len(files) == 0 {
+		return nil
+	}
+	var names []string
+	for _, f := range files[:min(len(files), 5)] {
+		names = append(names, filepath.Base(f))
+	}
+	err := fmt.Errorf("%d of %d could not be %s: %s", len(files), total, verb, strings.Join(names, ", "))
+	if len(files) > len(names) {
 		err = fmt.Errorf("%w …", err)
 	}
-	if summary.Restored == 0 {
+	if len(files) == total {
 		return err
 	}
 	return someFailed{err}

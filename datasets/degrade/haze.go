@@ -10,7 +10,9 @@ import (
 // Haze is atmospheric scattering (Koschmieder; the model of RESIDE/SOTS): I = J*t + A*(1-t) with
 // transmission t = exp(-Beta*d). Photos come without depth d, so a plausible one is drawn: it grows
 // from the bottom of the picture (near ground) to the top (horizon, sky), bent by a smooth random
-// field. It is anchored to the whole picture: a crop gets the haze of its place.
+// field. It is anchored to the whole picture: a crop gets the haze of its place. Nothing of the photo
+// goes into it: the usual cue, that what is bright and grey is far (Zhu et al., TIP 2015), leaves dark
+// things clear at any distance and puts the haze where it is not seen.
 type Haze struct {
 	Beta  Range   // scattering coefficient, drawn per picture; depth runs from 0 to 1
 	A     Range   // brightness of the airlight, 0..1, drawn per picture
@@ -53,20 +55,13 @@ func (d Haze) ApplyWindow(im *imageio.Image, win Window, rng *rand.Rand) *imagei
 	}
 
 	out := im.Clone()
-	scale := 1 / float64(max(win.W, win.H))
-	rows := depth.rows(im.W, win.X, scale)
-	for y := range im.H {
-		v := float64(win.Y + y)
-		height := 1 - v/float64(max(win.H-1, 1)) // 1 at the top of the picture, 0 at the bottom
-		dist := rows(v*scale, height)
-		for x := range im.W {
-			t := float32(math.Exp(-beta * dist(x)))
-			p := out.Pix[(y*im.W+x)*3:][:3]
-			for c := range p {
-				p[c] = clamp01(p[c]*t + air[c]*(1-t))
-			}
+	depth.each(im.W, im.H, win, func(i int, depth float64) {
+		t := float32(math.Exp(-beta * depth))
+		p := out.Pix[i*3:][:3]
+		for c := range p {
+			p[c] = clamp01(p[c]*t + air[c]*(1-t))
 		}
-	}
+	})
 	out.Gray = im.Gray && d.Tint == 0
 	return out
 }
@@ -93,6 +88,20 @@ func (d Haze) drawDepth(rng *rand.Rand) depthField {
 		}
 	}
 	return f
+}
+
+// each calls do with the depth, 0..1, of each of the w x h pixels from win.X, win.Y on, numbered row by row.
+func (f depthField) each(w, h int, win Window, do func(i int, depth float64)) {
+	scale := 1 / float64(max(win.W, win.H))
+	rows := f.rows(w, win.X, scale)
+	for y := range h {
+		v := float64(win.Y + y)
+		height := 1 - v/float64(max(win.H-1, 1)) // 1 at the top of the picture, 0 at the bottom
+		depth := rows(v*scale, height)
+		for x := range w {
+			do(y*w+x, depth(x))
+		}
+	}
 }
 
 // rows prepares the depth of w columns from x0 on. The returned function gives for one row (v, its

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -34,6 +35,7 @@ var kinds = []struct {
 }{
 	{"noise", gaussianNoiseParams},
 	{"rain", rainParams},
+	{"snow", snowParams},
 	{"haze", hazeParams},
 	{"blur", motionBlurParams},
 	{"lowlight", lowLightParams},
@@ -57,28 +59,74 @@ func Kinds() []string {
 
 // New returns the degradation of a kind with the parameters of a recipe; those not named keep their
 // defaults. Keys are the field names in lower case ("sigma", "beta", "a"). A Range is given as a
-// number or as [min, max]. Unknown kinds and keys, wrong types and values out of range are errors
-// that say what is possible.
+// number or as [min, max]. "preset" names a set of parameters, see Presets. Unknown kinds and keys, wrong
+// types and values out of range are errors that say what is possible.
+//
+// Kinds joined by "+" ("lowlight+haze") are applied together, with their defaults, and so are the steps
+// of kind "compose", a list of kinds with their parameters: see Compose.
 func New(kind string, params map[string]any) (Degradation, error) {
+	if composed(kind) {
+		return newCompose(kind, params)
+	}
+	_, done, err := resolve(kind, params)
+	if err != nil {
+		return nil, err
+	}
+	return done(), nil
+}
+
+// Parameters returns all parameters of the degradation that New returns, as New takes them: those given
+// and the defaults of the others. A list that is empty is left out.
+func Parameters(kind string, params map[string]any) (map[string]any, error) {
+	if composed(kind) {
+		return composeParameters(kind, params)
+	}
+	known, _, err := resolve(kind, params)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]any{}
+	storeValues(all, known)
+	return all, nil
+}
+
+// storeValues puts the values of parameters into a map.
+func storeValues(to map[string]any, known []param) {
+	for _, p := range known {
+		if v := p.value(); v != nil {
+			to[p.key] = v
+		}
+	}
+}
+
+// resolve returns the parameters of a kind with the values they have, and what makes the degradation.
+func resolve(kind string, params map[string]any) ([]param, func() Degradation, error) {
 	at := slices.Index(Kinds(), kind)
 	if at < 0 {
-		return nil, suggest.Unknown("degradation", kind, Kinds())
+		return nil, nil, suggest.Unknown("degradation", kind, Kinds())
+	}
+	params, err := withPreset(kind, params)
+	if err != nil {
+		return nil, nil, err
 	}
 	known, done := kinds[at].build()
 	keys := make([]string, len(known))
 	for i, p := range known {
 		keys[i] = p.key
 	}
+	if len(presets[kind]) > 0 {
+		keys = append(keys, presetKey) // withPreset has taken it out of params
+	}
 	for _, key := range slices.Sorted(maps.Keys(params)) {
 		i := slices.Index(keys, key)
 		if i < 0 {
-			return nil, suggest.Unknown("parameter of degradation "+kind, key, keys)
+			return nil, nil, suggest.Unknown("parameter of degradation "+kind, key, keys)
 		}
 		if err := known[i].set(params[key]); err != nil {
-			return nil, fmt.Errorf("degradation %q, parameter %q: %w", kind, key, err)
+			return nil, nil, fmt.Errorf("degradation %q, parameter %q: %w", kind, key, err)
 		}
 	}
-	return done(), nil
+	return known, done, nil
 }
 
 // set stores a decoded recipe value.
@@ -119,6 +167,23 @@ func (p param) set(value any) error {
 		*dst = vs
 	}
 	return nil
+}
+
+// value returns what is stored, as set takes it; nil for an empty list, which set refuses.
+func (p param) value() any {
+	switch dst := p.dst.(type) {
+	case *Range:
+		if dst.Min == dst.Max {
+			return dst.Min
+		}
+		return []float64{dst.Min, dst.Max}
+	case *[]float64:
+		if len(*dst) == 0 {
+			return nil
+		}
+		return slices.Clone(*dst)
+	}
+	return reflect.ValueOf(p.dst).Elem().Interface()
 }
 
 // numbers accepts one number or a list of at least one.

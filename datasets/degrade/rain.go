@@ -8,9 +8,12 @@ import (
 )
 
 // Rain draws streaks of falling drops: bright, semi-transparent lines of one common direction with
-// some scatter, thin and soft at the edges, fading at both ends; dense rain may veil the scene.
-// Per pixel: out = (1-a)*J + a*brightness, with a the opacity of all streaks that cross it, then
-// the veil the same way.
+// some scatter, thin and soft at the edges, fading at both ends. Heavy rain also has layers of streaks
+// far away, and accumulates: drops too far to be told apart veil the scene, the more the farther it is
+// (Yang et al., CVPR 2017; Li, Cheong and Tan, CVPR 2019).
+//
+// Per pixel: out = T*J + (1-T)*brightness, where T is the product of what the streaks that cross it, the
+// veil and the mist let through.
 type Rain struct {
 	Density    Range   // streaks whose centre lies in 1000 pixels
 	Length     Range   // pixels, drawn per streak
@@ -19,7 +22,14 @@ type Rain struct {
 	Jitter     float64 // standard deviation of a streak's angle around the picture's, degrees
 	Brightness Range   // of the streaks, 0..1, drawn per picture
 	Alpha      Range   // opacity in the middle of a streak, 0..1, drawn per streak
-	Veil       Range   // opacity of the mist of far drops (rain accumulation), 0..1, drawn per picture
+	Veil       Range   // opacity of an even veil over the picture, 0..1, drawn per picture
+	// Far is the number of distant streaks per 1000 pixels, drawn per picture: half of them at twice, half
+	// at four times the distance, where they are as many times shorter, thinner and, once thinner than a
+	// pixel, fainter.
+	Far Range
+	// Mist is rain accumulation: the scene passes exp(-Mist*depth), depth 0..1 as in Haze, drawn per
+	// picture.
+	Mist Range
 }
 
 // DefaultRain spans light rain of one direction, as in Rain100L (input PSNR about 27 dB), up to
@@ -42,7 +52,7 @@ func rainParams() ([]param, func() Degradation) {
 	return []param{
 		{"density", &d.Density, 0, 100}, {"length", &d.Length, 1, 500}, {"width", &d.Width, 0.5, 50},
 		{"angle", &d.Angle, -90, 90}, {"jitter", &d.Jitter, 0, 90}, {"brightness", &d.Brightness, 0, 1},
-		{"alpha", &d.Alpha, 0, 1}, {"veil", &d.Veil, 0, 1},
+		{"alpha", &d.Alpha, 0, 1}, {"veil", &d.Veil, 0, 1}, {"far", &d.Far, 0, 200}, {"mist", &d.Mist, 0, 20},
 	}, func() Degradation { return d }
 }
 
@@ -51,46 +61,49 @@ func (Rain) Kind() string { return "rain" }
 
 // Apply implements Degradation.
 func (d Rain) Apply(im *imageio.Image, rng *rand.Rand) *imageio.Image {
+	return d.ApplyWindow(im, Window{W: im.W, H: im.H}, rng)
+}
+
+// ApplyWindow implements Windowed: the mist depends on the place. Streaks do not, each crop has its own.
+func (d Rain) ApplyWindow(im *imageio.Image, win Window, rng *rand.Rand) *imageio.Image {
 	angle := d.Angle.Draw(rng)
 	bright := float32(d.Brightness.Draw(rng))
 	veil := float32(d.Veil.Draw(rng))
 	density := d.Density.Draw(rng)
+	clear := newMask(im.W, im.H)
+	clear.mist(d.Mist, win, rng)
+	d.streaks(clear, density, angle, 1, rng)
+	if d.Far.Max > 0 {
+		far := d.Far.Draw(rng)
+		for _, distance := range []float64{2, 4} {
+			d.streaks(clear, far/2, angle, distance, rng)
+		}
+	}
+	return clear.cover(im, bright, veil)
+}
 
+// thinnest is the width in pixels below which streaks become fainter instead of thinner: the pixels
+// would miss them.
+const thinnest = 0.8
+
+// streaks draws density streaks per 1000 pixels as seen from a distance.
+func (d Rain) streaks(clear *mask, density, angle, distance float64, rng *rand.Rand) {
 	// Centres also lie outside, as far as a streak reaches in.
 	reach := d.Length.Max/2 + d.Width.Max
-	w, h := float64(im.W)+2*reach, float64(im.H)+2*reach
-	clear := newMask(im.W, im.H)
+	w, h := float64(clear.w)+2*reach, float64(clear.h)+2*reach
 	for range int(density*w*h/1000 + rng.Float64()) {
-		clear.streak(streak{
+		s := streak{
 			x: rng.Float64()*w - reach, y: rng.Float64()*h - reach,
 			angle:  (angle + rng.NormFloat64()*d.Jitter) * math.Pi / 180,
 			length: d.Length.Draw(rng), width: d.Width.Draw(rng), alpha: d.Alpha.Draw(rng),
-		})
-	}
-
-	out := im.Clone()
-	for i, t := range clear.t {
-		t *= 1 - veil
-		for c := range 3 {
-			v := &out.Pix[i*3+c]
-			*v = clamp01(*v*t + bright*(1-t))
 		}
+		if distance > 1 {
+			s.length /= distance
+			s.alpha *= min(s.width/distance/thinnest, 1)
+			s.width = max(s.width/distance, thinnest)
+		}
+		clear.streak(s)
 	}
-	return out
-}
-
-// mask holds for each pixel which part of the light of the scene passes the streaks, 0..1.
-type mask struct {
-	w, h int
-	t    []float32
-}
-
-func newMask(w, h int) *mask {
-	m := &mask{w, h, make([]float32, w*h)}
-	for i := range m.t {
-		m.t[i] = 1
-	}
-	return m
 }
 
 // streak is a line of given length around (x, y); angle is measured from vertical, in radians.
