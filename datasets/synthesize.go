@@ -151,7 +151,7 @@ func newSynthesizer(in, out string, cfg SynthesisConfig) (*synthesizer, error) {
 	if s.images, err = FromDir(in); err != nil {
 		return nil, err
 	}
-	s.images.LimitCache(0) // each picture is needed once
+	s.images.UseCache(NewCache(0)) // each picture is needed once
 	if err := s.checkNames(); err != nil {
 		return nil, err
 	}

@@ -182,6 +182,8 @@ func (p param) value() any {
 			return nil
 		}
 		return slices.Clone(*dst)
+	case word:
+		return *dst.dst
 	}
 	return reflect.ValueOf(p.dst).Elem().Interface()
 }
