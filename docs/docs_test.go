@@ -145,7 +145,6 @@ func TestExampleRecipeIsValid(t *testing.T) {
 
 func TestDataNamesEveryDegradation(t *testing.T) {
 	text := read(t, "data.md")
-	parameter := regexp.MustCompile("`(\\w+)` (?:-?\\[|-?[0-9]|false)")
 	for _, kind := range degrade.Kinds() {
 		_, rest, ok := strings.Cut(text, "| `"+kind+"` |")
 		if !ok {
@@ -153,33 +152,44 @@ func TestDataNamesEveryDegradation(t *testing.T) {
 			continue
 		}
 		row, _, _ := strings.Cut(rest, "\n")
-		for _, key := range parameters(t, kind) {
-			if !strings.Contains(row, "`"+key+"`") {
-				t.Errorf("data.md does not name parameter %q of %s", key, kind)
+		for key, value := range defaults(t, kind) {
+			if !strings.Contains(row, "`"+key+"`"+value) {
+				t.Errorf("data.md does not say \"`%s`%s\" of %s", key, value, kind)
 			}
 		}
-		// What the page gives a default of must be a parameter.
-		found := parameter.FindAllStringSubmatch(row, -1)
-		if len(found) < 2 {
-			t.Errorf("data.md gives %d parameters of %s", len(found), kind)
-		}
-		for _, m := range found {
-			if !slices.Contains(parameters(t, kind), m[1]) {
-				t.Errorf("data.md: %s has no parameter %q", kind, m[1])
+		for _, name := range degrade.Presets(kind) {
+			if !strings.Contains(row, "`"+name+"`") {
+				t.Errorf("data.md does not name preset %s of %s", name, kind)
 			}
 		}
 	}
 }
 
-// parameters lists the parameters of a degradation: as the error about an unknown one does.
-func parameters(t *testing.T, kind string) []string {
+// defaults returns what the page should say after each parameter of a degradation: its default, nothing
+// for a list that is empty.
+func defaults(t *testing.T, kind string) map[string]string {
 	t.Helper()
-	_, err := degrade.New(kind, map[string]any{"?": 0})
+	values, err := degrade.Parameters(kind, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = degrade.New(kind, map[string]any{"?": 0}) // the error about an unknown parameter lists all
 	_, list, ok := strings.Cut(fmt.Sprint(err), "known: ")
 	if !ok {
 		t.Fatalf("%s: %v", kind, err)
 	}
-	return strings.Split(list, ", ")
+	want := map[string]string{}
+	for _, key := range strings.Split(list, ", ") {
+		switch value := values[key].(type) {
+		case nil:
+			want[key] = ""
+		case []float64:
+			want[key] = fmt.Sprintf(" [%g, %g]", value[0], value[1])
+		default:
+			want[key] = fmt.Sprintf(" %v", value)
+		}
+	}
+	return want
 }
 
 // The figures of the table of networks are those of the networks.
