@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"image/jpeg"
 	"image/png"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/godcpt/godcpt/datasets/imageio/jpeg"
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
@@ -85,7 +85,7 @@ func Decode(r io.Reader, name string) (*Image, error) {
 	if err := checkSize(cfg.Width, cfg.Height, name); err != nil {
 		return nil, err
 	}
-	src, err := f.decode(bytes.NewReader(data))
+	src, err := f.decode(data)
 	if err != nil {
 		return nil, damaged(name, f.name, err)
 	}
@@ -133,16 +133,21 @@ func Size(r io.Reader, name string) (w, h int, err error) {
 type format struct {
 	name   string
 	match  func(data []byte) bool
-	config func(io.Reader) (image.Config, error)
-	decode func(io.Reader) (image.Image, error)
+	config func(data []byte) (image.Config, error)
+	decode func(data []byte) (image.Image, error)
 }
 
 var formats = []format{
-	{"PNG", prefixed("\x89PNG\r\n\x1a\n"), png.DecodeConfig, png.Decode},
+	{"PNG", prefixed("\x89PNG\r\n\x1a\n"), read(png.DecodeConfig), read(png.Decode)},
 	{"JPEG", prefixed("\xff\xd8\xff"), jpeg.DecodeConfig, jpeg.Decode},
-	{"TIFF", isTIFF, tiff.DecodeConfig, tiff.Decode},
-	{"WebP", func(d []byte) bool { return len(d) >= 12 && string(d[:4]) == "RIFF" && string(d[8:12]) == "WEBP" }, webp.DecodeConfig, webp.Decode},
-	{"BMP", prefixed("BM"), bmp.DecodeConfig, bmp.Decode},
+	{"TIFF", isTIFF, read(tiff.DecodeConfig), read(tiff.Decode)},
+	{"WebP", func(d []byte) bool { return len(d) >= 12 && string(d[:4]) == "RIFF" && string(d[8:12]) == "WEBP" }, read(webp.DecodeConfig), read(webp.Decode)},
+	{"BMP", prefixed("BM"), read(bmp.DecodeConfig), read(bmp.Decode)},
+}
+
+// read makes a decoder of a stream one of data.
+func read[T any](decode func(io.Reader) (T, error)) func([]byte) (T, error) {
+	return func(data []byte) (T, error) { return decode(bytes.NewReader(data)) }
 }
 
 func prefixed(magic string) func([]byte) bool {
@@ -162,7 +167,7 @@ func header(data []byte, name string) (format, image.Config, error) {
 		if !f.match(data) {
 			continue
 		}
-		cfg, err := f.config(bytes.NewReader(data))
+		cfg, err := f.config(data)
 		if err != nil {
 			return f, cfg, damaged(name, f.name, err)
 		}
