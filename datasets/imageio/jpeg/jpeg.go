@@ -155,6 +155,8 @@ func (d *decoder) walk(headerOnly bool) error {
 			return nil
 		case marker == markerTEM || marker >= markerRST0 && marker <= markerRST7:
 			continue // without content
+		case marker == markerSOI:
+			return FormatError("a second start marker")
 		}
 		body, err := d.segment()
 		if err != nil {
@@ -199,8 +201,6 @@ func (d *decoder) segment() ([]byte, error) {
 
 func (d *decoder) interpret(marker byte, body []byte) error {
 	switch marker {
-	case markerSOI:
-		return FormatError("a second start marker")
 	case markerSOF0, markerSOF1, markerSOF2:
 		return d.frame(body, marker == markerSOF2)
 	case markerDHT:
