@@ -173,7 +173,7 @@ func FuzzDecode(f *testing.F) {
 	for _, name := range files {
 		if data, err := os.ReadFile(name); err != nil {
 			f.Fatal(err)
-		} else if len(data) < 1500 {
+		} else if len(data) < 4000 {
 			f.Add(data)
 		}
 	}

@@ -151,6 +151,8 @@ func (d *decoder) walk(headerOnly bool) error {
 			return nil // only the end marker is missing
 		case !ok:
 			return errShort
+		case marker == markerEOI && len(d.components) == 0:
+			return FormatError("no frame header")
 		case marker == markerEOI:
 			return nil
 		case marker == markerTEM || marker >= markerRST0 && marker <= markerRST7:

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"image"
-	"image/color"
 	stdjpeg "image/jpeg"
 	"os"
 	"path/filepath"
@@ -114,6 +113,7 @@ func TestBadFiles(t *testing.T) {
 		want string
 	}{
 		{"nothing", nil, malformed, "start marker"},
+		{"start and end", append(bytes.Clone(good[:2]), 0xff, markerEOI), malformed, "no frame header"},
 		{"only the start", good[:2], malformed, "ends too early"},
 		{"12 bits", change(t, good, markerSOF0, 4, 12), unsupported, "8 bits"},
 		{"two planes", change(t, good, markerSOF0, 9, 2), unsupported, "colour planes"},
@@ -178,30 +178,14 @@ func TestScanBomb(t *testing.T) {
 	}
 }
 
-// photo is a picture with smooth and sharp parts.
-func photo(w, h int) image.Image {
-	im := image.NewRGBA(image.Rect(0, 0, w, h))
-	for y := range h {
-		for x := range w {
-			im.Set(x, y, color.RGBA{uint8(x * 255 / w), uint8(y * 255 / h), uint8(x * y / 9), 255})
-		}
-	}
-	return im
-}
-
-// FuzzDecode wants that whatever the standard library decodes is decoded here as well, and that the pixels
-// are nearly the same where colour is not interpolated.
+// FuzzDecode wants an error or a picture of the size that the header says, of whatever bytes. (Which damaged
+// files are refused is not the standard library's choice: this decoder is stricter about impossible codes.)
 func FuzzDecode(f *testing.F) {
 	for _, data := range references(f) {
-		if len(data) < 1500 {
+		if len(data) < 4000 {
 			f.Add(data)
 		}
 	}
-	var b bytes.Buffer
-	if err := stdjpeg.Encode(&b, photo(17, 9), nil); err != nil {
-		f.Fatal(err)
-	}
-	f.Add(b.Bytes())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		cfg, err := DecodeConfig(data)
 		if err != nil || cfg.Width*cfg.Height > 1<<18 {
@@ -209,9 +193,6 @@ func FuzzDecode(f *testing.F) {
 		}
 		got, err := Decode(data)
 		if err != nil {
-			if _, stdErr := stdjpeg.Decode(bytes.NewReader(data)); stdErr == nil {
-				t.Errorf("the standard library decodes it: %v", err)
-			}
 			return
 		}
 		if got.Bounds().Dx() != cfg.Width || got.Bounds().Dy() != cfg.Height {
