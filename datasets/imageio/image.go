@@ -6,10 +6,7 @@
 // the format can hold it.
 package imageio
 
-import (
-	"image"
-	"math"
-)
+import "image"
 
 // Image is a picture in memory: H rows of W pixels.
 type Image struct {
@@ -128,7 +125,10 @@ func level(v, top float32) uint16 {
 	case v >= 1:
 		return uint16(top)
 	}
-	return uint16(math.RoundToEven(float64(v * top)))
+	// In float32 no fraction is left next to 2^23: adding it rounds. The conversion keeps the product from
+	// being fused with the sum.
+	const whole = 1 << 23
+	return uint16(float32(v*top) + whole - whole)
 }
 
 // ToStd converts to an image of the standard library, rounded like Quantize: Gray or RGBA, NRGBA
