@@ -372,6 +372,16 @@ func TestBadInput(t *testing.T) {
 	if err := bmp.Encode(&goodBMP, ToStd(ramp(64, 64, 8))); err != nil {
 		t.Fatal(err)
 	}
+	badIndex := make([]byte, 14+40+4+4) // a BMP of one pixel, one colour in the palette, and the pixel has colour 200
+	copy(badIndex, "BM")
+	for at, v := range map[int]byte{10: 58, 14: 40, 18: 1, 22: 1, 26: 1, 28: 8, 46: 1, 58: 200} {
+		badIndex[at] = v
+	}
+	otherSize, err := os.ReadFile("testdata/reference/lossy_alpha.webp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherSize[24] = 14 // the width in the header of the extended format, less one
 	half := func(b []byte) string { return string(b[:len(b)/2]) }
 	flipped := bytes.Clone(good)
 	flipped[len(good)/2] ^= 0xff
@@ -382,6 +392,8 @@ func TestBadInput(t *testing.T) {
 		{"truncated JPEG", half(goodJPEG.Bytes()), "truncated or damaged JPEG"},
 		{"truncated TIFF", half(goodTIFF.Bytes()), "truncated or damaged TIFF"},
 		{"truncated BMP", half(goodBMP.Bytes()), "truncated or damaged BMP"},
+		{"colour outside the palette", string(badIndex), "not in its palette"},
+		{"transparency of another size", string(otherSize), "damaged WebP"},
 		{"damaged PNG", string(flipped), "truncated or damaged PNG"},
 		{"HTML", "<!DOCTYPE html><html><body>404</body></html>", "HTML text"},
 		{"text", "hello", "plain text"},

@@ -89,6 +89,9 @@ func Decode(r io.Reader, name string) (*Image, error) {
 	if err != nil {
 		return nil, damaged(name, f.name, err)
 	}
+	if what := contradiction(src, cfg); what != "" {
+		return nil, damage(name, "%s is a damaged %s picture (%s): copy or download it again", name, f.name, what)
+	}
 	im := fromStd(src)
 	if f.name == "PNG" && pngIsGrey(data) {
 		im.Gray = true // grey with alpha: the standard library expands it to colour
@@ -360,6 +363,24 @@ func levels8(c color.NRGBA) (r, g, b, a float32) {
 
 func levels16(c color.NRGBA64) (r, g, b, a float32) {
 	return float32(c.R) / 65535, float32(c.G) / 65535, float32(c.B) / 65535, float32(c.A) / 65535
+}
+
+// contradiction says what the decoders of BMP and WebP let pass although it does not fit together, "" if nothing.
+func contradiction(src image.Image, cfg image.Config) string {
+	if b := src.Bounds(); b.Dx() != cfg.Width || b.Dy() != cfg.Height {
+		return fmt.Sprintf("%dx%d pixels, where the header says %dx%d", b.Dx(), b.Dy(), cfg.Width, cfg.Height)
+	}
+	switch s := src.(type) {
+	case *image.Paletted:
+		if slices.ContainsFunc(s.Pix, func(i uint8) bool { return int(i) >= len(s.Palette) }) {
+			return "a colour that is not in its palette"
+		}
+	case *image.NYCbCrA:
+		if s.AStride < cfg.Width || len(s.A) < s.AStride*cfg.Height {
+			return "transparency of another size"
+		}
+	}
+	return ""
 }
 
 func greyPalette(p color.Palette) bool {
