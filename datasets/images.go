@@ -15,9 +15,9 @@ import (
 )
 
 // Images is a list of picture files. Each is decoded when first needed and then kept in memory as
-// 8-bit RGB, as the official code reads it (grey becomes three equal channels, alpha is dropped, 16
-// bits are rounded), until the Cache is full; further ones are decoded again each time. A damaged file
-// (imageio.DamagedError) is not tried again.
+// 8-bit RGB, as the official code reads it (imageio.Image.Bytes: grey becomes three equal channels, alpha
+// is dropped, of 16 bits the upper 8 are kept), until the Cache is full; further ones are decoded again
+// each time. A damaged file (imageio.DamagedError) is not tried again.
 type Images struct {
 	fsys  fs.FS
 	root  string   // folder in messages, "" for an FS
@@ -173,7 +173,7 @@ func (s *Images) load(i int) (*picture, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &picture{im.W, im.H, im.Quantize()}
+	p := &picture{im.W, im.H, im.Bytes()}
 	if s.cache.reserve(int64(len(p.pix))) {
 		slot.pic = p
 	}

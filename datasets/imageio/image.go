@@ -6,10 +6,7 @@
 // the format can hold it.
 package imageio
 
-import (
-	"image"
-	"math"
-)
+import "image"
 
 // Image is a picture in memory: H rows of W pixels.
 type Image struct {
@@ -105,6 +102,21 @@ func (im *Image) Quantize() []uint8 {
 	return out
 }
 
+// Bytes returns the pixels as 8-bit values (H*W*3), as training and scoring see them: those that OpenCV's
+// IMREAD_COLOR gives, with which the official code reads. Alpha is dropped, grey is three equal channels, and
+// of 16 bits the upper 8 are kept, not the nearest value as in Quantize. (Of 16-bit colour in a TIFF file OpenCV
+// takes the nearest value, one level more at half of the pixels.)
+func (im *Image) Bytes() []uint8 {
+	if im.Depth != 16 {
+		return im.Quantize()
+	}
+	out := make([]uint8, len(im.Pix))
+	for i, v := range im.Pix {
+		out[i] = uint8(level(v, 65535) >> 8)
+	}
+	return out
+}
+
 // level maps v in [0,1] to 0..top, rounding half to even; values outside are clamped, NaN is 0.
 func level(v, top float32) uint16 {
 	switch {
@@ -113,7 +125,10 @@ func level(v, top float32) uint16 {
 	case v >= 1:
 		return uint16(top)
 	}
-	return uint16(math.RoundToEven(float64(v * top)))
+	// In float32 no fraction is left next to 2^23: adding it rounds. The conversion keeps the product from
+	// being fused with the sum.
+	const whole = 1 << 23
+	return uint16(float32(v*top) + whole - whole)
 }
 
 // ToStd converts to an image of the standard library, rounded like Quantize: Gray or RGBA, NRGBA

@@ -162,7 +162,7 @@ func TestDecodeKinds(t *testing.T) {
 		{"PNG grey with alpha", greyAlphaPNG(t, 100, 128), []float32{v100, v100, v100}, []float32{float32(128) / 255}, true},
 		{"BMP", encode(func(b *bytes.Buffer) error { return bmp.Encode(b, opaque) }), []float32{v200, v100, v50}, nil, false},
 		{"TIFF premultiplied", encode(func(b *bytes.Buffer) error { return tiff.Encode(b, opaque, nil) }), []float32{v200, v100, v50}, nil, false},
-		{"JPEG CMYK", cmykJPEG(), []float32{v64, v64, v64}, nil, false},
+		{"JPEG CMYK", cmykJPEG(), []float32{v65, v65, v65}, nil, false},
 		{"WebP lossy", webp("UklGRiQAAABXRUJQVlA4IBgAAAAwAQCdASoBAAEAAgA0JaQAA3AA/vuUAAA="), nil, nil, false},
 		{"WebP lossless", webp("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA=="), nil, []float32{0}, false},
 	} {
@@ -214,8 +214,8 @@ func greyAlphaPNG(t *testing.T, grey, alpha byte) []byte {
 	return rawPNG("IHDR", ihdr(1, 1, 8, 4), "IDAT", string(idat), "IEND", "")
 }
 
-// v64 is what CMYK 127,127,127,127 becomes: (255-127)*(255-127)/255 = 64.
-const v64 = float32(64) / 255
+// v65 is what CMYK 127,127,127,127, stored as 128, becomes in OpenCV: 128 - 127*128/256 = 65, rounded up.
+const v65 = float32(65) / 255
 
 // cmykJPEG is an 8x8 four-component JPEG, all samples 128 (stored inverted, as Adobe does), with
 // Huffman tables of one code each: every block is two zero bits.
@@ -372,6 +372,16 @@ func TestBadInput(t *testing.T) {
 	if err := bmp.Encode(&goodBMP, ToStd(ramp(64, 64, 8))); err != nil {
 		t.Fatal(err)
 	}
+	badIndex := make([]byte, 14+40+4+4) // a BMP of one pixel, one colour in the palette, and the pixel has colour 200
+	copy(badIndex, "BM")
+	for at, v := range map[int]byte{10: 58, 14: 40, 18: 1, 22: 1, 26: 1, 28: 8, 46: 1, 58: 200} {
+		badIndex[at] = v
+	}
+	otherSize, err := os.ReadFile("testdata/reference/lossy_alpha.webp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherSize[24] = 14 // the width in the header of the extended format, less one
 	half := func(b []byte) string { return string(b[:len(b)/2]) }
 	flipped := bytes.Clone(good)
 	flipped[len(good)/2] ^= 0xff
@@ -382,6 +392,8 @@ func TestBadInput(t *testing.T) {
 		{"truncated JPEG", half(goodJPEG.Bytes()), "truncated or damaged JPEG"},
 		{"truncated TIFF", half(goodTIFF.Bytes()), "truncated or damaged TIFF"},
 		{"truncated BMP", half(goodBMP.Bytes()), "truncated or damaged BMP"},
+		{"colour outside the palette", string(badIndex), "not in its palette"},
+		{"transparency of another size", string(otherSize), "damaged WebP"},
 		{"damaged PNG", string(flipped), "truncated or damaged PNG"},
 		{"HTML", "<!DOCTYPE html><html><body>404</body></html>", "HTML text"},
 		{"text", "hello", "plain text"},
@@ -505,33 +517,6 @@ func TestReflect(t *testing.T) {
 			if got := Reflect(k-4, c.n); got != want {
 				t.Errorf("Reflect(%d, %d) = %d, want %d", k-4, c.n, got, want)
 			}
-		}
-	}
-}
-
-// The expected rows follow libjpeg's weights: 3/4 of the nearer colour sample, 1/4 of the farther.
-func TestChromaInterpolation(t *testing.T) {
-	for _, c := range []struct {
-		ratio image.YCbCrSubsampleRatio
-		w, h  int
-		cb    []uint8
-		y     int
-		want  []uint8
-	}{
-		{image.YCbCrSubsampleRatio422, 4, 1, []uint8{0, 100}, 0, []uint8{0, 25, 75, 100}},
-		{image.YCbCrSubsampleRatio422, 3, 1, []uint8{0, 100}, 0, []uint8{0, 25, 75}},
-		{image.YCbCrSubsampleRatio420, 2, 4, []uint8{0, 100}, 0, []uint8{0, 0}},
-		{image.YCbCrSubsampleRatio420, 2, 4, []uint8{0, 100}, 1, []uint8{25, 25}},
-		{image.YCbCrSubsampleRatio420, 2, 4, []uint8{0, 100}, 2, []uint8{75, 75}},
-		{image.YCbCrSubsampleRatio420, 2, 4, []uint8{0, 100}, 3, []uint8{100, 100}},
-		{image.YCbCrSubsampleRatio420, 1, 1, []uint8{77}, 0, []uint8{77}},
-		{image.YCbCrSubsampleRatio444, 2, 1, []uint8{0, 100}, 0, []uint8{0, 100}},
-		{image.YCbCrSubsampleRatio440, 1, 2, []uint8{50}, 1, []uint8{50}},
-	} {
-		s := image.NewYCbCr(image.Rect(0, 0, c.w, c.h), c.ratio)
-		copy(s.Cb, c.cb)
-		if got := newChroma(s, s.Cb).row(c.y)[:c.w]; !slices.Equal(got, c.want) {
-			t.Errorf("%v %dx%d row %d: %v, want %v", c.ratio, c.w, c.h, c.y, got, c.want)
 		}
 	}
 }

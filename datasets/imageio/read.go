@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"image"
 	"image/color"
-	"image/jpeg"
 	"image/png"
 	"io"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/godcpt/godcpt/datasets/imageio/jpeg"
 	"golang.org/x/image/bmp"
 	"golang.org/x/image/tiff"
 	"golang.org/x/image/webp"
@@ -29,7 +29,7 @@ const MaxPixels = 256 << 20
 const headerBytes = 512 << 10
 
 // readExtensions are the file names that IsImage accepts.
-var readExtensions = []string{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp"}
+var readExtensions = []string{".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp", ".ppm", ".pgm", ".pnm"}
 
 // DamagedError says that the content of a file is not a picture that can be read: empty, cut off, no
 // picture at all, of an unsupported kind or too large. Other errors (a file that is missing or may not
@@ -59,7 +59,7 @@ func IsImage(path string) bool {
 		slices.Contains(readExtensions, strings.ToLower(filepath.Ext(path)))
 }
 
-// Read reads the image file at path: PNG, JPEG, TIFF, WebP or BMP, told apart by content, not by
+// Read reads the image file at path: PNG, JPEG, TIFF, WebP, BMP, PPM or PGM, told apart by content, not by
 // name. The EXIF orientation is applied to the pixels and set to "upright" in the carried EXIF.
 // Values are v/255 (16-bit: v/65535) in float32; colour values of transparent pixels are not
 // premultiplied. Errors name the file, say what was found and what to do.
@@ -85,9 +85,12 @@ func Decode(r io.Reader, name string) (*Image, error) {
 	if err := checkSize(cfg.Width, cfg.Height, name); err != nil {
 		return nil, err
 	}
-	src, err := f.decode(bytes.NewReader(data))
+	src, err := f.decode(data)
 	if err != nil {
 		return nil, damaged(name, f.name, err)
+	}
+	if what := contradiction(src, cfg); what != "" {
+		return nil, damage(name, "%s is a damaged %s picture (%s): copy or download it again", name, f.name, what)
 	}
 	im := fromStd(src)
 	if f.name == "PNG" && pngIsGrey(data) {
@@ -133,16 +136,22 @@ func Size(r io.Reader, name string) (w, h int, err error) {
 type format struct {
 	name   string
 	match  func(data []byte) bool
-	config func(io.Reader) (image.Config, error)
-	decode func(io.Reader) (image.Image, error)
+	config func(data []byte) (image.Config, error)
+	decode func(data []byte) (image.Image, error)
 }
 
 var formats = []format{
-	{"PNG", prefixed("\x89PNG\r\n\x1a\n"), png.DecodeConfig, png.Decode},
+	{"PNG", prefixed("\x89PNG\r\n\x1a\n"), read(png.DecodeConfig), read(png.Decode)},
 	{"JPEG", prefixed("\xff\xd8\xff"), jpeg.DecodeConfig, jpeg.Decode},
-	{"TIFF", isTIFF, tiff.DecodeConfig, tiff.Decode},
-	{"WebP", func(d []byte) bool { return len(d) >= 12 && string(d[:4]) == "RIFF" && string(d[8:12]) == "WEBP" }, webp.DecodeConfig, webp.Decode},
-	{"BMP", prefixed("BM"), bmp.DecodeConfig, bmp.Decode},
+	{"TIFF", isTIFF, read(tiff.DecodeConfig), read(tiff.Decode)},
+	{"WebP", func(d []byte) bool { return len(d) >= 12 && string(d[:4]) == "RIFF" && string(d[8:12]) == "WEBP" }, read(webp.DecodeConfig), read(webp.Decode)},
+	{"BMP", prefixed("BM"), read(bmp.DecodeConfig), read(bmp.Decode)},
+	{"PPM", isPNM, configPNM, decodePNM},
+}
+
+// read makes a decoder of a stream one of data.
+func read[T any](decode func(io.Reader) (T, error)) func([]byte) (T, error) {
+	return func(data []byte) (T, error) { return decode(bytes.NewReader(data)) }
 }
 
 func prefixed(magic string) func([]byte) bool {
@@ -162,7 +171,7 @@ func header(data []byte, name string) (format, image.Config, error) {
 		if !f.match(data) {
 			continue
 		}
-		cfg, err := f.config(bytes.NewReader(data))
+		cfg, err := f.config(data)
 		if err != nil {
 			return f, cfg, damaged(name, f.name, err)
 		}
@@ -171,7 +180,7 @@ func header(data []byte, name string) (format, image.Config, error) {
 		}
 		return f, cfg, nil
 	}
-	return format{}, image.Config{}, damage(name, "%s is not a picture that can be read (found %s): give a PNG, JPEG, TIFF, WebP or BMP file", name, describe(data))
+	return format{}, image.Config{}, damage(name, "%s is not a picture that can be read (found %s): give a PNG, JPEG, TIFF, WebP, BMP or PPM file", name, describe(data))
 }
 
 func checkSize(w, h int, name string) error {
@@ -186,7 +195,7 @@ func damaged(name, format string, err error) error {
 	var unsupported tiff.UnsupportedError
 	var unsupportedJPEG jpeg.UnsupportedError
 	var unsupportedPNG png.UnsupportedError
-	if errors.As(err, &unsupported) || errors.As(err, &unsupportedJPEG) || errors.As(err, &unsupportedPNG) || errors.Is(err, bmp.ErrUnsupported) {
+	if errors.As(err, &unsupported) || errors.As(err, &unsupportedJPEG) || errors.As(err, &unsupportedPNG) || errors.Is(err, bmp.ErrUnsupported) || errors.Is(err, errPNMKind) {
 		return damage(name, "%s is a %s picture of a kind that cannot be read (%w): convert it to an ordinary PNG", name, format, err)
 	}
 	return damage(name, "%s is a truncated or damaged %s picture (%w): copy or download it again", name, format, err)
@@ -253,8 +262,22 @@ func fromStd(src image.Image) *Image {
 				setGrey(row[x*3:], wordLevel(p[x*2:]))
 			}
 		})
+	case *image.RGBA:
+		if !s.Opaque() {
+			im.generic(src)
+			break
+		}
+		im.rows(func(y int, row []float32) {
+			p := s.Pix[y*s.Stride:][:4*im.W]
+			for x := range im.W {
+				row[3*x], row[3*x+1], row[3*x+2] = byteLevel[p[4*x]], byteLevel[p[4*x+1]], byteLevel[p[4*x+2]]
+			}
+		})
 	case *image.YCbCr:
-		im.fillYCbCr(s)
+		im.fillWebP(s)
+	case *image.NYCbCrA:
+		im.fillWebP(&s.YCbCr)
+		im.setAlpha(func(x, y int) uint8 { return s.A[y*s.AStride+x] })
 	case *image.Paletted:
 		im.Gray = greyPalette(s.Palette)
 		im.generic(src)
@@ -305,6 +328,17 @@ func (im *Image) generic(src image.Image) {
 	}
 }
 
+// setAlpha takes the transparency of a picture of 8 bits, unless it has none.
+func (im *Image) setAlpha(at func(x, y int) uint8) {
+	alpha := make([]float32, im.W*im.H)
+	for i := range alpha {
+		alpha[i] = byteLevel[at(i%im.W, i/im.W)]
+	}
+	if slices.ContainsFunc(alpha, func(a float32) bool { return a < 1 }) {
+		im.Alpha = alpha
+	}
+}
+
 // pixelReader returns a function giving the pixel at (x, y) as non-premultiplied values in 0..1.
 func pixelReader(src image.Image, depth int) func(x, y int) (r, g, b, a float32) {
 	switch s := src.(type) {
@@ -312,14 +346,6 @@ func pixelReader(src image.Image, depth int) func(x, y int) (r, g, b, a float32)
 		return func(x, y int) (r, g, b, a float32) { return levels8(s.NRGBAAt(x, y)) }
 	case *image.NRGBA64:
 		return func(x, y int) (r, g, b, a float32) { return levels16(s.NRGBA64At(x, y)) }
-	case *image.RGBA: // the usual PNG, always opaque there: skip the division
-		return func(x, y int) (r, g, b, a float32) {
-			c := s.RGBAAt(x, y)
-			if c.A == 255 {
-				return levels8(color.NRGBA(c))
-			}
-			return levels8(color.NRGBAModel.Convert(c).(color.NRGBA))
-		}
 	}
 	if depth == 16 {
 		return func(x, y int) (r, g, b, a float32) {
@@ -337,6 +363,24 @@ func levels8(c color.NRGBA) (r, g, b, a float32) {
 
 func levels16(c color.NRGBA64) (r, g, b, a float32) {
 	return float32(c.R) / 65535, float32(c.G) / 65535, float32(c.B) / 65535, float32(c.A) / 65535
+}
+
+// contradiction says what the decoders of BMP and WebP let pass although it does not fit together, "" if nothing.
+func contradiction(src image.Image, cfg image.Config) string {
+	if b := src.Bounds(); b.Dx() != cfg.Width || b.Dy() != cfg.Height {
+		return fmt.Sprintf("%dx%d pixels, where the header says %dx%d", b.Dx(), b.Dy(), cfg.Width, cfg.Height)
+	}
+	switch s := src.(type) {
+	case *image.Paletted:
+		if slices.ContainsFunc(s.Pix, func(i uint8) bool { return int(i) >= len(s.Palette) }) {
+			return "a colour that is not in its palette"
+		}
+	case *image.NYCbCrA:
+		if s.AStride < cfg.Width || len(s.A) < s.AStride*cfg.Height {
+			return "transparency of another size"
+		}
+	}
+	return ""
 }
 
 func greyPalette(p color.Palette) bool {

@@ -1,0 +1,179 @@
+// Package decodefiles writes what training and scoring see of picture files as PNG files, so that it can be
+// looked at and compared with what other programs read.
+package decodefiles
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/godcpt/godcpt/datasets"
+	"github.com/godcpt/godcpt/datasets/imageio"
+)
+
+// Options of Files. The zero value replaces no file and reports nothing.
+type Options struct {
+	Overwrite bool
+	Failed    func(error) // told of each picture of a folder that cannot be decoded; the error names it
+}
+
+// Summary counts pictures.
+type Summary struct{ Written, Failed int }
+
+// job is one picture.
+type job struct{ input, output string }
+
+// Files decodes the picture file `in`, or all pictures of the folder `in`, to 8-bit RGB PNG files: the pixels
+// that datasets.Images hands to training and scoring (imageio.Image.Bytes). out is a file whose name ends in
+// .png, or a folder that exists; for a folder in, it is a folder, made if need be, that does not lie in `in`.
+// Pictures of a folder keep their path in it and get the extension .png.
+//
+// Nothing is done, and the error says why, if an output exists (unless Overwrite) or two pictures would become
+// one file. Of a folder, pictures that cannot be decoded are counted and the others are written; of a file, that
+// is the error. Between two pictures it is looked whether ctx was cancelled.
+func Files(ctx context.Context, in, out string, o Options) (Summary, error) {
+	info, err := os.Stat(in)
+	if err != nil {
+		return Summary{}, fmt.Errorf("cannot open what is to be decoded: %w", err)
+	}
+	plan := planFile
+	if info.IsDir() {
+		plan = planFolder
+	}
+	jobs, err := plan(in, out)
+	if err != nil {
+		return Summary{}, err
+	}
+	if err := checkOutputs(jobs, o.Overwrite); err != nil {
+		return Summary{}, err
+	}
+	var done Summary
+	for _, j := range jobs {
+		if err := ctx.Err(); err != nil {
+			return done, err
+		}
+		err := j.run()
+		switch {
+		case err == nil:
+			done.Written++
+		case !info.IsDir() || !errors.As(err, new(*imageio.DamagedError)):
+			return done, err
+		default:
+			done.Failed++
+			if o.Failed != nil {
+				o.Failed(err)
+			}
+		}
+	}
+	return done, nil
+}
+
+// run decodes one picture.
+func (j job) run() error {
+	im, err := imageio.Read(j.input)
+	if err != nil {
+		return err
+	}
+	seen := imageio.New(im.W, im.H)
+	for i, v := range im.Bytes() {
+		seen.Pix[i] = float32(v) / 255
+	}
+	if err := os.MkdirAll(filepath.Dir(j.output), 0o755); err != nil {
+		return fmt.Errorf("cannot make the output folder: %w", err)
+	}
+	return imageio.Write(j.output, seen)
+}
+
+const extension = ".png"
+
+// pngName returns the name of a picture's PNG file.
+func pngName(name string) string { return strings.TrimSuffix(name, filepath.Ext(name)) + extension }
+
+func planFile(in, out string) ([]job, error) {
+	if isDir(out) {
+		out = filepath.Join(out, pngName(filepath.Base(in)))
+	}
+	if !strings.EqualFold(filepath.Ext(out), extension) {
+		return nil, fmt.Errorf("cannot write %s: give a name that ends in %s, which keeps every pixel, or a folder that exists", out, extension)
+	}
+	return []job{{in, out}}, nil
+}
+
+func planFolder(in, out string) ([]job, error) {
+	if info, err := os.Stat(out); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("%s is a file, but the pictures of %s need a folder", out, in)
+	}
+	if inside(out, in) {
+		return nil, fmt.Errorf("%s lies in %s: choose a folder outside, so that pictures and what is made of them stay apart", out, in)
+	}
+	pictures, err := datasets.FromDir(in)
+	if err != nil {
+		return nil, err
+	}
+	jobs := make([]job, pictures.Len())
+	for i := range jobs {
+		path := pictures.Name(i)
+		name, err := filepath.Rel(in, path)
+		if err != nil {
+			return nil, err
+		}
+		jobs[i] = job{path, filepath.Join(out, pngName(name))}
+	}
+	return jobs, nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// inside reports whether a folder, which may not be there yet, is dir or lies in it.
+func inside(path, dir string) bool {
+	dir, path = resolved(dir), resolved(path)
+	name, err := filepath.Rel(dir, path)
+	return err == nil && filepath.IsLocal(name)
+}
+
+// resolved is the absolute path behind symbolic links, as far as the path exists.
+func resolved(path string) string {
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		return real
+	}
+	parent := filepath.Dir(path)
+	if parent == path {
+		return path
+	}
+	return filepath.Join(resolved(parent), filepath.Base(path))
+}
+
+// checkOutputs returns an error if an output exists and may not be replaced, or if two jobs have the same.
+func checkOutputs(jobs []job, overwrite bool) error {
+	origin := map[string]string{}
+	for _, j := range jobs {
+		if other, taken := origin[j.output]; taken {
+			return fmt.Errorf("%s and %s would both become %s: decode them one by one, under names of their own", other, j.input, j.output)
+		}
+		origin[j.output] = j.input
+		if info, err := os.Lstat(j.output); err == nil && !overwrite {
+			return fmt.Errorf("%s exists already: choose another output, or replace it with --overwrite", j.output)
+		} else if err == nil && info.IsDir() {
+			return fmt.Errorf("%s is a folder, but would become a picture", j.output)
+		}
+		if same(j.input, j.output) {
+			return fmt.Errorf("%s is the picture itself, which would lose what only it holds (bit depth, transparency, EXIF): choose another output", j.output)
+		}
+	}
+	return nil
+}
+
+func same(a, b string) bool {
+	infoA, errA := os.Stat(a)
+	infoB, errB := os.Stat(b)
+	return errA == nil && errB == nil && os.SameFile(infoA, infoB)
+}
