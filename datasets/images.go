@@ -66,8 +66,15 @@ func FromDir(dir string) (*Images, error) {
 }
 
 // FromFS lists the pictures in a file system (such as sample.FS) that match one of the patterns of
-// fs.Glob, or all of them, sub-folders included, if no pattern is given.
-func FromFS(fsys fs.FS, glob ...string) (*Images, error) { return list(fsys, "", glob) }
+// fs.Glob, or all of them, sub-folders included, if no pattern is given. In messages they have the place
+// of a file system that is a fmt.Stringer (as shards.FS) before their names.
+func FromFS(fsys fs.FS, glob ...string) (*Images, error) {
+	root := ""
+	if place, ok := fsys.(fmt.Stringer); ok {
+		root = place.String()
+	}
+	return list(fsys, root, glob)
+}
 
 func list(fsys fs.FS, root string, glob []string) (*Images, error) {
 	s := &Images{fsys: fsys, root: root, cache: &cache{limit: DefaultCacheBytes}}
