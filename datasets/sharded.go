@@ -14,6 +14,7 @@ import (
 type sharded interface {
 	Shard(name string) int // number of the shard, from 0, that a file is in
 	Together() int         // how many shards may be read at a time
+	Losses() []string      // what of the shards cannot be read
 }
 
 // ShardOrdered is a data set whose pictures lie in shards, as an Ordered one: see InShardOrder.
@@ -69,6 +70,26 @@ func (d *ShardOrdered) Order(seed uint64, epoch int) []int {
 		rng.Shuffle(len(buffer), func(i, j int) { buffer[i], buffer[j] = buffer[j], buffer[i] })
 	}
 	return order
+}
+
+// Losses says, a line for each, which parts of its shards a data set does without, because they are
+// damaged (see shards.Config).
+func Losses(ds Dataset) []string {
+	switch d := ds.(type) {
+	case *ShardOrdered:
+		return d.images.fsys.(sharded).Losses()
+	case *Concat:
+		var all []string
+		for _, p := range d.parts {
+			for _, loss := range Losses(p.Dataset) {
+				if !slices.Contains(all, loss) { // several parts may have the same shards
+					all = append(all, loss)
+				}
+			}
+		}
+		return all
+	}
+	return nil
 }
 
 // What stands between the key and the format in the names of pairs in shards: KEY.lq.png belongs to

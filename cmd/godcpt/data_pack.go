@@ -74,7 +74,11 @@ func (p *program) pack(cmd *cobra.Command, cfg shards.PackConfig) error {
 	if cfg.GT != "" {
 		what = "pairs"
 	}
-	p.say("%d %s, %.1f MB in %d shards: %s", packed.Samples, what, float64(packed.Bytes)/1e6, len(packed.Files), cfg.Out)
+	files := "1 shard"
+	if n := len(packed.Files); n > 1 {
+		files = fmt.Sprintf("%d shards", n)
+	}
+	p.say("%d %s, %.1f MB in %s: %s", packed.Samples, what, float64(packed.Bytes)/1e6, files, cfg.Out)
 	if n := len(packed.Damaged); n > 0 {
 		return someFailed{fmt.Errorf("%d of %d %s were left out", n, packed.Samples+n, what)}
 	}

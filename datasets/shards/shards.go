@@ -134,6 +134,16 @@ func open(fsys fs.FS, place, glob string, cfg Config) (*FS, error) {
 // Report says what was found when the shards were opened.
 func (f *FS) Report() Report { return f.report }
 
+// Losses returns what people should know of the Report: a line for each damaged shard, and one for all
+// members that were refused.
+func (f *FS) Losses() []string {
+	lines := slices.Clone(f.report.Damaged)
+	if n := len(f.report.Refused); n > 0 {
+		lines = append(lines, fmt.Sprintf("%d members are not used, among them %s", n, f.report.Refused[0]))
+	}
+	return lines
+}
+
 // String returns the folder of the shards; empty for shards of a file system that is not a folder.
 func (f *FS) String() string { return f.place }
 
