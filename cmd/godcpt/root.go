@@ -34,7 +34,7 @@ A run is a folder with weights, checkpoints, logs and a report. Starting it agai
 goes on where it stopped; Ctrl-C saves first.
 
 Exit status: 0 done; 1 failed; 2 the command line or the recipe is wrong;
-3 some of the files could not be restored; 130 interrupted and saved.`
+3 some of the files could not be restored or packed; 130 interrupted and saved.`
 
 const rootExample = `  godcpt quickstart                              # see it work, in minutes
   godcpt restore photos/ -o restored/            # restore your own photos with what it trained
@@ -57,7 +57,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.SetErr(p.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetVersionTemplate("godcpt {{.Version}}\n")
-	root.AddCommand(p.quickstartCommand(), p.pretrainCommand(), p.finetuneCommand(), p.evalCommand(), p.restoreCommand(), p.dataCommand(), p.weightsCommand(), p.convertCommand(), p.networksCommand(), p.doctorCommand())
+	root.AddCommand(p.quickstartCommand(), p.pretrainCommand(), p.finetuneCommand(), p.evalCommand(), p.restoreCommand(), p.dataCommand(), p.weightsCommand(), p.convertCommand(), p.networksCommand(), p.doctorCommand(), p.benchCommand())
 	for _, verb := range root.Commands() {
 		verb.RunE = p.begin(verb.RunE)
 	}
