@@ -215,6 +215,14 @@ type picture struct {
 	pix  []uint8
 }
 
+// level is v/255 in float32.
+var level = func() (t [256]float32) {
+	for v := range t {
+		t[v] = float32(v) / 255
+	}
+	return t
+}()
+
 // crop returns the w x h pixels from (x, y) on as values v/255. Pixels outside the picture are its
 // reflection (edge pixel not repeated).
 func (p *picture) crop(x, y, w, h int) *imageio.Image {
@@ -224,15 +232,16 @@ func (p *picture) crop(x, y, w, h int) *imageio.Image {
 		src := p.pix[imageio.Reflect(y+row, p.h)*p.w*3:][:p.w*3]
 		dst := im.Pix[row*w*3 : (row+1)*w*3]
 		if inside {
-			for i, v := range src[x*3 : (x+w)*3] {
-				dst[i] = float32(v) / 255
+			src = src[x*3:][:len(dst)]
+			for i, v := range src {
+				dst[i] = level[v]
 			}
 			continue
 		}
 		for column := range w {
 			from := imageio.Reflect(x+column, p.w) * 3
 			for c := range 3 {
-				dst[column*3+c] = float32(src[from+c]) / 255
+				dst[column*3+c] = level[src[from+c]]
 			}
 		}
 	}

@@ -229,8 +229,9 @@ func (d *Paired) Sample(epoch, index int) (Sample, error) {
 	}
 	s.LQ, s.GT = lq.crop(x, y, w, h), gt.crop(x, y, w, h)
 	if !d.cfg.Eval {
-		aug := drawAugmentation(rng)
-		s.LQ, s.GT = aug.apply(s.LQ), aug.apply(s.GT)
+		if aug := drawAugmentation(rng); aug != unchanged {
+			s.LQ, s.GT = aug.cut(s.LQ, 0, 0, w, h), aug.cut(s.GT, 0, 0, w, h)
+		}
 	}
 	return s, nil
 }
