@@ -63,17 +63,17 @@ is for images that do not fit into memory and are decoded each time.`,
 
 func (p *program) benchData(cmd *cobra.Command, flags benchDataFlags) error {
 	var rows []databench.Row
-	if !flags.json {
-		p.say("%s", databench.Heading())
-	}
 	cfg := databench.Config{
 		Duration: time.Duration(flags.seconds * float64(time.Second)),
 		Workers:  flags.workers,
 		Row: func(r databench.Row) {
-			rows = append(rows, r)
 			if !flags.json {
+				if rows == nil {
+					p.say("%s", databench.Heading())
+				}
 				p.say("%s", r)
 			}
+			rows = append(rows, r)
 		},
 	}
 	if err := runDataBench(cmd, flags, cfg); err != nil {

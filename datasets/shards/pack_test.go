@@ -276,6 +276,19 @@ func TestPackFolder(t *testing.T) {
 	}
 }
 
+// A key is the path below the folder, or below what of a pattern of folders is no pattern.
+func TestNewKey(t *testing.T) {
+	taken := map[string]bool{}
+	for _, c := range [][3]string{
+		{"src", "src/a.png", "a"}, {"src/", "src/a.jpg", "a-2"}, {"./src", "src/x/b.1.png", "x/b_1"},
+		{"go/*/blur", "go/s1/blur/1.png", "s1/blur/1"}, {"go/s?/b*", "go/s2/blur/1.png", "s2/blur/1"},
+	} {
+		if key, err := newKey(c[0], c[1], taken); err != nil || key != c[2] {
+			t.Errorf("%s in %s has the key %q, want %q (%v)", c[1], c[0], key, c[2], err)
+		}
+	}
+}
+
 func TestParseSize(t *testing.T) {
 	for text, want := range map[string]int64{
 		"1": 1, "512": 512, "500kB": 500_000, "256MB": 256e6, " 1.5 gb ": 1.5e9, "1KiB": 1024, "2MiB": 2 << 20, "1GiB": 1 << 30, "7b": 7,

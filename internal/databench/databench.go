@@ -136,9 +136,9 @@ type bench struct {
 	cfg Config
 }
 
-// measure calls do, which prepares some images and says how many, until the time is over. The first
-// call does not count: it fills caches.
-func (b bench) measure(row Row, do func() (images int, err error)) error {
+// measure calls do, which prepares some images and says how many, until the time is over and there were
+// so many at least. The first call does not count: it fills caches.
+func (b bench) measure(row Row, least int, do func() (images int, err error)) error {
 	if _, err := do(); err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (b bench) measure(row Row, do func() (images int, err error)) error {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	start, images := time.Now(), 0
-	for images == 0 || time.Since(start) < b.cfg.Duration {
+	for images < least || time.Since(start) < b.cfg.Duration {
 		if err := b.ctx.Err(); err != nil {
 			return err
 		}
@@ -176,7 +176,7 @@ func (b bench) decode(source Source, images *datasets.Images) error {
 		files = append(files, data)
 	}
 	next := 0
-	return b.measure(Row{Stage: StageDecode, Workers: 1}, func() (int, error) {
+	return b.measure(Row{Stage: StageDecode, Workers: 1}, 1, func() (int, error) {
 		i := next % len(files)
 		next++
 		_, err := imageio.Decode(bytes.NewReader(files[i]), images.Name(i))
@@ -219,7 +219,7 @@ func (b bench) samples(stage, kind string, ds datasets.Dataset) error {
 			return err
 		}
 	}
-	return b.measure(Row{Stage: stage, Kind: kind, Workers: 1}, sample)
+	return b.measure(Row{Stage: stage, Kind: kind, Workers: 1}, 1, sample)
 }
 
 // degrade measures one degradation of crops.
@@ -239,7 +239,7 @@ func (b bench) degrade(images *datasets.Images, d degrade.Degradation) error {
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
 	next := 0
-	return b.measure(Row{Stage: StageDegrade, Kind: d.Kind(), Workers: 1}, func() (int, error) {
+	return b.measure(Row{Stage: StageDegrade, Kind: d.Kind(), Workers: 1}, 1, func() (int, error) {
 		im := crops[next%len(crops)]
 		next++
 		degrade.ApplyWindow(d, im, degrade.Window{W: im.W, H: im.H}, rng)
@@ -262,7 +262,7 @@ func (b bench) batches(stage string, ds datasets.Dataset) error {
 	if workers < 1 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	loader := datasets.NewLoader(ds, datasets.LoaderConfig{BatchSize: batchSize, Workers: workers})
+	loader := datasets.NewLoader(ds, datasets.LoaderConfig{BatchSize: batchSize, Workers: workers, Prefetch: workers})
 	defer loader.Close()
 	batch := func() (int, error) {
 		got, err := loader.Next()
@@ -279,5 +279,6 @@ func (b bench) batches(stage string, ds datasets.Dataset) error {
 		}
 		read += n
 	}
-	return b.measure(Row{Stage: stage, Workers: workers}, batch)
+	held := (workers + 1) * batchSize // made before, while nobody waited
+	return b.measure(Row{Stage: stage, Workers: workers}, 2*held, batch)
 }
