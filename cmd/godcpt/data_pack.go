@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/godcpt/godcpt/datasets/shards"
+	"github.com/godcpt/godcpt/internal/bytesize"
 	"github.com/godcpt/godcpt/internal/progress"
 )
 
@@ -35,7 +36,7 @@ In a recipe: images: OUT for clean images to degrade, shards: OUT for pairs.`,
 				return usageError{fmt.Errorf("--pair %s belongs to --gt", cfg.Rule)}
 			}
 			var err error
-			if cfg.ShardBytes, err = shards.ParseSize(size); err != nil {
+			if cfg.ShardBytes, err = bytesize.Parse(size); err != nil {
 				return usageError{fmt.Errorf("--shard-size: %w", err)}
 			}
 			cfg.Images, cfg.Out = args[0], args[1]

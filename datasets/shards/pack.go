@@ -11,8 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -90,7 +88,10 @@ func Pack(ctx context.Context, cfg PackConfig) (*Packed, error) {
 		return nil, err
 	}
 	result.Samples = len(samples)
-	return result, write(ctx, cfg.Out, groups, result)
+	if err := write(ctx, cfg.Out, groups, result); err != nil {
+		return nil, err
+	}
+	return result, nil
 }
 
 // listSamples lists what is to be packed, in the order of the files.
@@ -347,25 +348,4 @@ func (f *packedFile) copyTo(archive *tar.Writer) error {
 		return fmt.Errorf("%s has changed while it was packed (%d of %d bytes; %w)", f.path, n, f.header.Size, cmp.Or(err, io.ErrUnexpectedEOF))
 	}
 	return nil
-}
-
-// ParseSize reads a number of bytes with an optional unit: 500kB, 256MB, 1GB (powers of 1000) or KiB,
-// MiB, GiB (powers of 1024), in any case.
-func ParseSize(text string) (int64, error) {
-	units := []struct {
-		suffix string
-		bytes  float64
-	}{{"kib", 1 << 10}, {"mib", 1 << 20}, {"gib", 1 << 30}, {"kb", 1e3}, {"mb", 1e6}, {"gb", 1e9}, {"b", 1}, {"", 1}}
-	lower := strings.ToLower(strings.TrimSpace(text))
-	at := slices.IndexFunc(units, func(u struct {
-		suffix string
-		bytes  float64
-	}) bool {
-		return strings.HasSuffix(lower, u.suffix)
-	})
-	n, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(lower, units[at].suffix)), 64)
-	if err != nil || !(n*units[at].bytes >= 1 && n*units[at].bytes < 1<<62) {
-		return 0, fmt.Errorf("%q is no size: give bytes, or a number with kB, MB or GB, as in 256MB", text)
-	}
-	return int64(n * units[at].bytes), nil
 }

@@ -147,7 +147,7 @@ func (f *FS) Losses() []string {
 // String returns the folder of the shards; empty for shards of a file system that is not a folder.
 func (f *FS) String() string { return f.place }
 
-// Shard returns the number of the shard, from 0, in which a file lies.
+// Shard returns the number of the shard, from 0, in which a file lies that is there.
 func (f *FS) Shard(name string) int { return f.entries[name].shard }
 
 // Together is how many shards may be read at a time: as many as are shuffled as one. Where whole

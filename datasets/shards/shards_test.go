@@ -542,3 +542,44 @@ func (f *failingFS) Open(name string) (fs.File, error) {
 	}
 	return f.FS.Open(name)
 }
+
+// Whatever a file holds, what is listed of it can be read, and both ways of reading agree.
+func FuzzOpen(f *testing.F) {
+	var good bytes.Buffer
+	w := tar.NewWriter(&good)
+	for _, name := range []string{"a.lq.png", "a.gt.png", strings.Repeat("long/", 40) + "b.png"} {
+		if err := w.WriteHeader(&tar.Header{Name: name, Size: 3}); err != nil {
+			f.Fatal(err)
+		}
+		if _, err := w.Write([]byte(name[:3])); err != nil {
+			f.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good.Bytes())
+	f.Add(good.Bytes()[:good.Len()-700])
+	f.Fuzz(func(t *testing.T, data []byte) {
+		below := mapFS(map[string][]byte{"s.tar": data})
+		random, err := Open(below, "*", Config{MaxDamaged: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := Open(&streamFS{FS: below}, "*", Config{MaxDamaged: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := files(t, random)
+		if !slices.Equal(names, files(t, stream)) {
+			t.Errorf("listed %q and, as a stream, %q", names, files(t, stream))
+		}
+		for _, name := range names {
+			a, errA := fs.ReadFile(random, name)
+			b, errB := fs.ReadFile(stream, name)
+			if errA != nil || errB != nil || !bytes.Equal(a, b) {
+				t.Errorf("%s: %v, %v", name, errA, errB)
+			}
+		}
+	})
+}
