@@ -49,7 +49,6 @@ type Packed struct {
 
 // sample is what shares a key: one picture, or a degraded and a clean one.
 type sample struct {
-	key   string
 	files []packedFile
 	bytes int64 // in the archive
 }
@@ -118,7 +117,7 @@ func listSamples(cfg PackConfig) ([]sample, error) {
 		if err != nil {
 			return nil, err
 		}
-		s := sample{key: key}
+		var s sample
 		if p.GT == "" {
 			s.files = []packedFile{{path: p.LQ}}
 			s.files[0].header.Name = key + extension(p.LQ)
