@@ -17,6 +17,8 @@ type Sample struct {
 	LQ, GT *imageio.Image
 	Label  int    // index into Dataset.Classes
 	Name   string // file(s) it came from, for error messages
+
+	Skipped []Skipped // damaged files in whose place it is: see Part.Skip
 }
 
 // Dataset is an indexable set of samples.
@@ -39,12 +41,20 @@ type Ordered interface {
 	Order(seed uint64, epoch int) []int
 }
 
+// Sized is implemented by data sets whose samples are of several sizes, for the Loader to make each batch
+// of one size. The Order of such a set must be a permutation.
+type Sized interface {
+	// Size returns a number that the samples of one size have in common, in every epoch the same.
+	Size(index int) int
+}
+
 // Batch is N samples of equal size, ready for the device.
 type Batch struct {
 	N, H, W int
 	LQ, GT  []float32 // NHWC, RGB, N*H*W*3 values; 0..1 (LQ may leave it where noise is not clipped)
 	Labels  []int32   // N
 	Names   []string  // N, the files the samples came from
+	Skipped []Skipped // damaged files that were passed over, named in the first batch that needed them
 }
 
 // stream returns the random generator of one sample. The words are mixed so that neighbouring

@@ -161,7 +161,7 @@ func TestCache(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		images.LimitCache(c.limit)
+		images.UseCache(NewCache(c.limit))
 		for range 2 {
 			for i := range 2 {
 				if _, err := images.Image(i); err != nil {
@@ -413,7 +413,7 @@ func TestPairedAlignment(t *testing.T) {
 	writePhoto(t, filepath.Join(dir, "lq/a.png"), 20, 12, 5)
 	writePhoto(t, filepath.Join(dir, "gt/a.png"), 20, 12, 5)
 	for _, patch := range []int{0, 8, 12, 32} {
-		d, err := NewPaired(PairedConfig{LQ: filepath.Join(dir, "lq"), GT: filepath.Join(dir, "gt"), Class: "rain", Patch: patch, CacheBytes: 1})
+		d, err := NewPaired(PairedConfig{LQ: filepath.Join(dir, "lq"), GT: filepath.Join(dir, "gt"), Class: "rain", Patch: patch, Cache: NewCache(1)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -468,7 +468,7 @@ func TestPairedErrors(t *testing.T) {
 	dir := t.TempDir()
 	writePhoto(t, filepath.Join(dir, "lq/a.png"), 4, 4, 0)
 	writePhoto(t, filepath.Join(dir, "gt/a.png"), 4, 4, 0)
-	d, err := NewPaired(PairedConfig{LQ: filepath.Join(dir, "lq"), GT: filepath.Join(dir, "gt"), CacheBytes: 1})
+	d, err := NewPaired(PairedConfig{LQ: filepath.Join(dir, "lq"), GT: filepath.Join(dir, "gt"), Cache: NewCache(1)})
 	if err != nil {
 		t.Fatal(err)
 	}

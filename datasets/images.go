@@ -10,46 +10,27 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/godcpt/godcpt/datasets/imageio"
 )
 
-// DefaultCacheBytes is how much memory decoded pictures may take: 1 GiB holds 2300 pictures of
-// 481x321 pixels.
-const DefaultCacheBytes = 1 << 30
-
 // Images is a list of picture files. Each is decoded when first needed and then kept in memory as
 // 8-bit RGB, as the official code reads it (grey becomes three equal channels, alpha is dropped, 16
-// bits are rounded), until the cache is full; further ones are decoded again each time, which is
-// as good as any eviction under random access.
+// bits are rounded), until the Cache is full; further ones are decoded again each time. A damaged file
+// (imageio.DamagedError) is not tried again.
 type Images struct {
 	fsys  fs.FS
 	root  string   // folder in messages, "" for an FS
 	names []string // slash-separated, relative, sorted
 	slots []slot
-	cache *cache
+	cache *Cache
 }
 
 // slot guards one picture, so that two workers do not decode it twice.
 type slot struct {
-	mu  sync.Mutex
-	pic *picture
-}
-
-// cache counts the bytes in use; data sets that belong together share one.
-type cache struct {
-	limit int64
-	used  atomic.Int64
-}
-
-// reserve takes n bytes if they are there.
-func (c *cache) reserve(n int64) bool {
-	if c.used.Add(n) <= c.limit {
-		return true
-	}
-	c.used.Add(-n)
-	return false
+	mu      sync.Mutex
+	pic     *picture
+	damaged error // why there is no picture
 }
 
 // FromDir lists the pictures in a folder and its sub-folders, sorted by path. Hidden files and
@@ -77,7 +58,7 @@ func FromFS(fsys fs.FS, glob ...string) (*Images, error) {
 }
 
 func list(fsys fs.FS, root string, glob []string) (*Images, error) {
-	s := &Images{fsys: fsys, root: root, cache: &cache{limit: DefaultCacheBytes}}
+	s := &Images{fsys: fsys, root: root, cache: NewCache(DefaultCacheBytes)}
 	var err error
 	if len(glob) == 0 {
 		err = s.walk()
@@ -134,9 +115,9 @@ func (s *Images) place() string {
 	return s.root
 }
 
-// LimitCache sets how many bytes of decoded pictures are kept, instead of DefaultCacheBytes. Call
-// it before the first picture is read.
-func (s *Images) LimitCache(bytes int64) { s.cache.limit = bytes }
+// UseCache bounds the decoded pictures together with those of other Images, instead of by
+// DefaultCacheBytes for this one. Call it before the first picture is read.
+func (s *Images) UseCache(c *Cache) { s.cache = c }
 
 // Len is the number of pictures.
 func (s *Images) Len() int { return len(s.names) }
@@ -184,8 +165,8 @@ func (s *Images) load(i int) (*picture, error) {
 	slot := &s.slots[i]
 	slot.mu.Lock()
 	defer slot.mu.Unlock()
-	if slot.pic != nil {
-		return slot.pic, nil
+	if slot.pic != nil || slot.damaged != nil {
+		return slot.pic, slot.damaged
 	}
 	f, err := s.open(i)
 	if err != nil {
@@ -193,6 +174,9 @@ func (s *Images) load(i int) (*picture, error) {
 	}
 	defer f.Close()
 	im, err := imageio.Decode(f, s.Name(i))
+	if isDamaged(err) {
+		slot.damaged = err
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -201,6 +185,12 @@ func (s *Images) load(i int) (*picture, error) {
 		slot.pic = p
 	}
 	return p, nil
+}
+
+// isDamaged tells whether an error is of a file whose content cannot be read.
+func isDamaged(err error) bool {
+	var damaged *imageio.DamagedError
+	return errors.As(err, &damaged)
 }
 
 // stem is the name of picture i without folder and extension.

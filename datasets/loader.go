@@ -3,8 +3,10 @@ package datasets
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 )
 
@@ -15,6 +17,8 @@ type LoaderConfig struct {
 	Workers   int    // goroutines that prepare batches; 0: one per processor
 	Prefetch  int    // finished or unfinished batches held ahead of Next; 0: two per worker
 	Start     int    // first step (batch number from 0), to resume a run
+
+	Skipped []Skipped // damaged files known from before Start
 }
 
 // ErrClosed is what Next returns after Close.
@@ -23,12 +27,18 @@ var ErrClosed = errors.New("the data loader is closed")
 // Loader prepares batches in parallel, ahead of their use, and hands them out in order.
 //
 // Batch s (from 0) is a pure function of data set, Seed and s: its sample j has the global number
-// k = s*BatchSize+j, epoch k / Len and position permutation(Seed, epoch)[k % Len]. Every epoch is
-// thus a permutation of the whole set, and a batch may reach into the next epoch.
+// k = s*BatchSize+j, epoch k / n and position order(Seed, epoch)[k % n] of the n samples of an epoch. The
+// order is the data set's own if it is Ordered, else a permutation of the whole set, and a batch may
+// reach into the next epoch. Where samples differ in size (Sized), those of one size fill a batch of
+// their own in the order in which they come; what does not fill one is left out of the epoch, so that
+// an epoch is some samples shorter.
 type Loader struct {
 	ds      Dataset
 	cfg     LoaderConfig
+	n       int   // samples of an epoch
+	err     error // in place of every batch
 	orders  orders
+	skipped *account
 	queue   chan chan result // promised batches, in order
 	done    chan struct{}
 	workers sync.WaitGroup
@@ -55,10 +65,11 @@ func NewLoader(ds Dataset, cfg LoaderConfig) *Loader {
 	}
 	l := &Loader{
 		ds: ds, cfg: cfg,
-		orders: orders{seed: cfg.Seed, n: ds.Len()},
-		queue:  make(chan chan result, cfg.Prefetch),
-		done:   make(chan struct{}),
+		skipped: newAccount(cfg.Skipped),
+		queue:   make(chan chan result, cfg.Prefetch),
+		done:    make(chan struct{}),
 	}
+	l.err = l.plan()
 	jobs := make(chan job)
 	l.workers.Go(func() { l.schedule(jobs) })
 	for range cfg.Workers {
@@ -70,6 +81,63 @@ func NewLoader(ds Dataset, cfg LoaderConfig) *Loader {
 		})
 	}
 	return l
+}
+
+// plan decides the order of the samples, and how many of them an epoch has.
+func (l *Loader) plan() error {
+	l.n = l.ds.Len()
+	switch {
+	case l.cfg.BatchSize < 1:
+		return fmt.Errorf("batch size is %d, must be at least 1", l.cfg.BatchSize)
+	case l.n < 1:
+		return errors.New("the data set is empty: it has no sample to train on")
+	}
+	l.orders.order = func(epoch int) []int { return permutation(l.cfg.Seed, epoch, l.n) }
+	if o, ok := l.ds.(Ordered); ok {
+		l.orders.order = func(epoch int) []int { return o.Order(l.cfg.Seed, epoch) }
+	}
+	if s, ok := l.ds.(Sized); ok {
+		return l.planSizes(s.Size)
+	}
+	return nil
+}
+
+// planSizes makes batches of equal size, if there are several.
+func (l *Loader) planSizes(size func(index int) int) error {
+	counts := map[int]int{}
+	for i := range l.n {
+		counts[size(i)]++
+	}
+	if len(counts) == 1 {
+		return nil
+	}
+	whole := 0
+	for _, side := range slices.Sorted(maps.Keys(counts)) {
+		count := counts[side]
+		if count < l.cfg.BatchSize {
+			return fmt.Errorf("an epoch has only %d samples of size %d, which do not fill a batch of %d: repeat their data set more often, or give it the size of another", count, side, l.cfg.BatchSize)
+		}
+		whole += count - count%l.cfg.BatchSize
+	}
+	mixed := l.orders.order
+	l.n = whole
+	l.orders.order = func(epoch int) []int { return bySize(mixed(epoch), whole, l.cfg.BatchSize, size) }
+	return nil
+}
+
+// bySize sorts an order into batches of one size, in the order in which they fill up.
+func bySize(order []int, n, batch int, size func(index int) int) []int {
+	out := make([]int, 0, n)
+	waiting := map[int][]int{}
+	for _, index := range order {
+		s := size(index)
+		waiting[s] = append(waiting[s], index)
+		if len(waiting[s]) == batch {
+			out = append(out, waiting[s]...)
+			waiting[s] = waiting[s][:0]
+		}
+	}
+	return out
 }
 
 // schedule promises batches in order; the bounded queue holds it back.
@@ -107,7 +175,15 @@ func (l *Loader) Next() (*Batch, error) {
 	}
 	select {
 	case r := <-out:
-		return r.batch, r.err
+		if r.err != nil {
+			return nil, r.err
+		}
+		found, err := l.skipped.add(r.batch.Skipped)
+		if err != nil {
+			return nil, err
+		}
+		r.batch.Skipped = found
+		return r.batch, nil
 	case <-l.done:
 		return nil, ErrClosed
 	}
@@ -122,12 +198,8 @@ func (l *Loader) Close() {
 
 // batch makes batch number step.
 func (l *Loader) batch(step int) (*Batch, error) {
-	n := l.ds.Len()
-	switch {
-	case l.cfg.BatchSize < 1:
-		return nil, fmt.Errorf("batch size is %d, must be at least 1", l.cfg.BatchSize)
-	case n < 1:
-		return nil, errors.New("the data set is empty: it has no sample to train on")
+	if l.err != nil {
+		return nil, l.err
 	}
 	b := &Batch{N: l.cfg.BatchSize}
 	for j := range l.cfg.BatchSize {
@@ -137,7 +209,7 @@ func (l *Loader) batch(step int) (*Batch, error) {
 		default:
 		}
 		k := step*l.cfg.BatchSize + j
-		s, err := l.ds.Sample(k/n, l.orders.of(k / n)[k%n])
+		s, err := l.ds.Sample(k/l.n, l.orders.of(k / l.n)[k%l.n])
 		if err != nil {
 			return nil, fmt.Errorf("batch %d: %w", step, err)
 		}
@@ -168,34 +240,37 @@ func (b *Batch) put(j int, s Sample) error {
 	copy(b.GT[j*size:(j+1)*size], s.GT.Pix)
 	b.Labels[j] = int32(s.Label)
 	b.Names[j] = s.Name
+	b.Skipped = append(b.Skipped, s.Skipped...)
 	return nil
 }
 
-// orders gives the permutation of each epoch, remembering the latest two: the batches in work
-// belong to at most two epochs, unless the set is smaller than a batch and permuting costs nothing.
+// orders gives the order of each epoch, remembering the latest two: the batches in work belong to at
+// most two epochs, unless the set is smaller than a batch and ordering it costs nothing.
 type orders struct {
-	seed   uint64
-	n      int
+	order  func(epoch int) []int
 	mu     sync.Mutex
 	latest [2]order
 }
 
 type order struct {
-	epoch int
-	perm  []int
+	epoch   int
+	indices []int
 }
 
 func (o *orders) of(epoch int) []int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	slot := &o.latest[epoch%2]
-	if slot.perm == nil || slot.epoch != epoch {
-		*slot = order{epoch, permutation(o.seed, epoch, o.n)}
+	if slot.indices == nil || slot.epoch != epoch {
+		*slot = order{epoch, o.order(epoch)}
 	}
-	return slot.perm
+	return slot.indices
 }
 
 // permutation is the order of the samples in an epoch.
-func permutation(seed uint64, epoch, n int) []int {
-	return rand.New(rand.NewPCG(seed, splitmix(uint64(epoch)))).Perm(n)
+func permutation(seed uint64, epoch, n int) []int { return epochRand(seed, epoch).Perm(n) }
+
+// epochRand returns the random generator of the order of an epoch.
+func epochRand(seed uint64, epoch int) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, splitmix(uint64(epoch))))
 }

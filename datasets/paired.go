@@ -3,6 +3,7 @@ package datasets
 import (
 	"fmt"
 	"path"
+	"path/filepath"
 	"strings"
 )
 
@@ -21,13 +22,16 @@ const (
 
 // PairedConfig configures Paired. LQ and GT are required.
 type PairedConfig struct {
-	LQ, GT     string // folders of degraded and clean pictures
-	Rule       string // PairSame (also if empty), PairPrefix or PairRain
-	Class      string // class name; empty: the name of folder LQ
-	Patch      int    // side of the square crops in pixels; 0: whole pictures
-	Seed       uint64
-	Eval       bool  // evaluation: no flip or transposition, crops from the middle, each epoch the same
-	CacheBytes int64 // for decoded pictures of both folders; 0: DefaultCacheBytes
+	LQ, GT string // folders of degraded and clean pictures
+	Rule   string // PairSame (also if empty), PairPrefix or PairRain
+	Class  string // class name; empty: the name of folder LQ
+	Patch  int    // side of the square crops in pixels; 0: whole pictures
+	Seed   uint64
+	Eval   bool   // evaluation: no flip or transposition, crops from the middle, each epoch the same
+	Cache  *Cache // for decoded pictures of both folders; nil: one of DefaultCacheBytes
+	// KeepDamaged leaves pairs with a damaged file in, as samples that are an error (a Concat may pass
+	// over them: see Part.Skip). Else one is an error of NewPaired.
+	KeepDamaged bool
 }
 
 // Paired reads degraded and clean pictures from two folders, in the order of the degraded names.
@@ -83,10 +87,10 @@ func matchFolders(cfg PairedConfig) (*Paired, error) {
 	if d.gt, err = FromDir(cfg.GT); err != nil {
 		return nil, fmt.Errorf("clean pictures: %w", err)
 	}
-	d.gt.cache = d.lq.cache
-	if cfg.CacheBytes > 0 {
-		d.lq.LimitCache(cfg.CacheBytes)
+	if cfg.Cache != nil {
+		d.lq.UseCache(cfg.Cache)
 	}
+	d.gt.UseCache(d.lq.cache)
 	return d, d.pair()
 }
 
@@ -168,10 +172,13 @@ func (d *Paired) checkSizes() error {
 	var problems []string
 	for i, j := range d.match {
 		w, h, err := d.lq.size(i)
-		if err != nil {
-			return err
+		var gw, gh int
+		if err == nil {
+			gw, gh, err = d.gt.size(j)
 		}
-		gw, gh, err := d.gt.size(j)
+		if d.cfg.KeepDamaged && isDamaged(err) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -187,13 +194,8 @@ func (d *Paired) report(what string, problems []string) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	const show = 5
-	more := ""
-	if len(problems) > show {
-		more = fmt.Sprintf("; and %d more", len(problems)-show)
-	}
-	return fmt.Errorf("pictures in %s and %s %s: %s%s", d.cfg.LQ, d.cfg.GT, what,
-		strings.Join(problems[:min(show, len(problems))], "; "), more)
+	return fmt.Errorf("pictures in %s and %s %s: %s. See \"godcpt data check %s\" for the layout that is expected", d.cfg.LQ, d.cfg.GT, what,
+		enumerate(problems), filepath.Dir(filepath.Clean(d.cfg.LQ)))
 }
 
 // Len is the number of degraded pictures.

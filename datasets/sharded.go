@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"slices"
 	"strings"
 )
@@ -55,7 +54,7 @@ func (d *ShardOrdered) Order(seed uint64, epoch int) []int {
 		}
 		shards[n] = append(shards[n], i)
 	}
-	rng := rand.New(rand.NewPCG(seed, splitmix(uint64(epoch))))
+	rng := epochRand(seed, epoch)
 	rng.Shuffle(len(shards), func(i, j int) { shards[i], shards[j] = shards[j], shards[i] })
 	n := d.images.Len()
 	order := make([]int, 0, n*d.times)
@@ -116,8 +115,8 @@ func PairedFromFS(fsys fs.FS, cfg PairedConfig) (*Paired, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.CacheBytes > 0 {
-		all.LimitCache(cfg.CacheBytes)
+	if cfg.Cache != nil {
+		all.UseCache(cfg.Cache)
 	}
 	lq, gt := all.with(ShardLQ), all.with(ShardGT)
 	cfg.LQ, cfg.GT = all.place(), all.place() // for messages

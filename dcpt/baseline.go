@@ -20,6 +20,9 @@ func (r *Recipe) Baseline() (*Recipe, error) {
 	if !r.Pretrain.trainsNetwork() {
 		return nil, fmt.Errorf("the pre-training of recipe %s trains no network, only a classifier: its fine-tuning is the baseline already", r.Name)
 	}
+	if slices.ContainsFunc(r.Data.Train, func(s Set) bool { return s.Patch != 0 }) {
+		return nil, fmt.Errorf("recipe %s has training sets with a patch of their own: how many pixels a step takes then depends on the batch, and so the budget of a baseline is not known; leave patch out of data.train", r.Name)
+	}
 	baseline := *r
 	baseline.Name += "-baseline"
 	baseline.Pretrain = nil

@@ -16,6 +16,7 @@ import (
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
+	"github.com/godcpt/godcpt/datasets"
 	"github.com/godcpt/godcpt/dcpt/torch"
 	"github.com/godcpt/godcpt/internal/atomicfile"
 )
@@ -34,6 +35,10 @@ type CheckpointInfo struct {
 	Classifier *Classifier   `yaml:"classifier"` // nil if there is none
 	Classes    []string      `yaml:"classes"`    // names of the degradations, in the order of the labels
 	Best       *BestScore    `yaml:"best,omitempty"`
+
+	// Skipped are the damaged files of the training sets that were found so far. Weights to use do not
+	// name them.
+	Skipped []datasets.Skipped `yaml:"skipped,omitempty"`
 
 	// Unrecorded are the figures of the last iteration, by column of metrics.csv, where the run was
 	// interrupted before they were written: during the validation that belongs to them.

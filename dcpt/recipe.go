@@ -34,9 +34,13 @@ type Recipe struct {
 
 // Data names the images. A relative folder is below Root; a relative Root is below the current folder.
 type Data struct {
-	Root  string `yaml:"root,omitempty"`
-	Train []Set  `yaml:"train"`
-	Test  []Set  `yaml:"test,omitempty"` // whole images, never trained on
+	Root      string   `yaml:"root,omitempty"`
+	Sampling  string   `yaml:"sampling,omitempty"`   // how the training sets are mixed: SamplingConcat (default), SamplingBalanced or SamplingWeighted
+	Epoch     int      `yaml:"epoch,omitempty"`      // samples of an epoch (balanced, weighted); 0 means the sum over the sets
+	MaxBroken *float64 `yaml:"max_broken,omitempty"` // share of a training set's files that may be damaged, 0 to 1; nil means DefaultMaxBroken
+	Cache     string   `yaml:"cache,omitempty"`      // memory for decoded images, such as "4GiB"; empty means a quarter of what is free
+	Train     []Set    `yaml:"train"`
+	Test      []Set    `yaml:"test,omitempty"` // whole images, never trained on
 }
 
 // Set is one data set: clean images to degrade (Images, Degrade), a folder of pairs (LQ, GT) or shards
@@ -51,6 +55,8 @@ type Set struct {
 	Shards  string         `yaml:"shards,omitempty"`  // shards of pairs: a pattern such as pairs-*.tar, or their folder
 	Pair    string         `yaml:"pair,omitempty"`    // same (default), prefix or rain: see datasets.PairedConfig
 	Enlarge int            `yaml:"enlarge,omitempty"` // times the set is repeated in an epoch; 0 means 1
+	Weight  float64        `yaml:"weight,omitempty"`  // of a training set: its share of the samples (weighted)
+	Patch   int            `yaml:"patch,omitempty"`   // of a training set: side of its crops; 0 means the stage's patch
 }
 
 // Stages of a recipe.
@@ -166,6 +172,7 @@ func (r *Recipe) Validate() error {
 			problems = append(problems, s.validate())
 		}
 	}
+	problems = append(problems, r.Data.validate(network))
 	if r.Pretrain != nil {
 		problems = append(problems, r.checkClassifier(network))
 	}
@@ -231,59 +238,100 @@ func (s Set) degradation() (degrade.Degradation, error) {
 	return degrade.New(kind, params)
 }
 
-// TrainingSet opens the training sets as one: random crops of the given side, flips and transpositions.
-func (r *Recipe) TrainingSet(patch int) (datasets.Dataset, error) {
-	return r.Data.open(r.Data.Train, uint64(r.Seed), patch, false)
-}
+// TrainingSet opens the training sets as one: random crops of the given side (of that of the set, where
+// it has one), flips and transpositions.
+func (r *Recipe) TrainingSet(patch int) (datasets.Dataset, error) { return r.pictures().train(patch) }
 
 // TestSet opens the test sets as one: whole images, degraded the same way each time.
 func (r *Recipe) TestSet() (datasets.Dataset, error) {
 	if len(r.Data.Test) == 0 {
 		return nil, fmt.Errorf("recipe %s names no test set: add data.test", r.Name)
 	}
-	return r.Data.open(r.Data.Test, uint64(r.Seed), 0, true)
+	return r.pictures().test(0)
 }
 
 // ValidationSet opens the centre of every test image, patch pixels wide, for scores during training.
-func (r *Recipe) ValidationSet(patch int) (datasets.Dataset, error) {
-	return r.Data.open(r.Data.Test, uint64(r.Seed), patch, true)
+func (r *Recipe) ValidationSet(patch int) (datasets.Dataset, error) { return r.pictures().test(patch) }
+
+// pictures opens data sets that have their decoded images in common.
+type pictures struct {
+	Data
+	seed   uint64
+	cache  *datasets.Cache
+	images map[string]*datasets.Images // by name, so that an image is decoded once
 }
 
-func (d Data) open(sets []Set, seed uint64, patch int, eval bool) (datasets.Dataset, error) {
-	pictures := map[string]*datasets.Images{} // shared, so that an image is decoded once
+func (r *Recipe) pictures() *pictures {
+	return &pictures{r.Data, uint64(r.Seed), datasets.NewCache(r.Data.cacheBytes()), map[string]*datasets.Images{}}
+}
+
+func (p *pictures) train(patch int) (datasets.Dataset, error) {
 	var parts []datasets.Part
-	for i, s := range sets {
-		ds, err := d.openSet(s, pictures, seed+uint64(i), patch, eval)
-		if err == nil {
-			ds, err = inShardOrder(ds, eval)
-		}
+	for i, s := range p.Train {
+		side := orDefault(s.Patch, patch)
+		ds, err := p.open(s, i, side, false)
 		if err != nil {
-			return nil, fmt.Errorf("data set %s: %w", s.Name, err)
+			return nil, err
 		}
-		parts = append(parts, datasets.Part{Dataset: ds, Enlarge: max(s.Enlarge, 1), Class: s.Name})
+		parts = append(parts, datasets.Part{
+			Dataset: ds, Enlarge: s.Enlarge, Class: s.Name, Size: side, Seed: p.setSeed(i), Skip: p.maxBroken(ds.Len()),
+		})
+	}
+	return p.mix(parts)
+}
+
+func (p *pictures) test(patch int) (datasets.Dataset, error) {
+	var parts []datasets.Part
+	for i, s := range p.Test {
+		ds, err := p.open(s, i, patch, true)
+		if err != nil {
+			return nil, err
+		}
+		parts = append(parts, datasets.Part{Dataset: ds, Enlarge: s.Enlarge, Class: s.Name})
 	}
 	return datasets.NewConcat(parts...)
 }
 
-func (d Data) openSet(s Set, pictures map[string]*datasets.Images, seed uint64, patch int, eval bool) (datasets.Dataset, error) {
-	if s.Shards != "" {
-		return shardPairs(d.path(s.Shards), datasets.PairedConfig{Class: s.Name, Patch: patch, Seed: seed, Eval: eval})
+// setSeed is the seed of the set at a position of its list.
+func (p *pictures) setSeed(position int) uint64 { return p.seed + uint64(position) }
+
+func (p *pictures) open(s Set, position, patch int, eval bool) (datasets.Dataset, error) {
+	ds, err := p.openSet(s, p.setSeed(position), patch, eval)
+	if err == nil {
+		ds, err = inShardOrder(ds, eval)
 	}
-	if s.LQ != "" {
+	if err != nil {
+		return nil, fmt.Errorf("data set %s: %w", s.Name, err)
+	}
+	return ds, nil
+}
+
+func (p *pictures) openSet(s Set, seed uint64, patch int, eval bool) (datasets.Dataset, error) {
+	switch {
+	case s.Shards != "":
+		return shardPairs(p.path(s.Shards), datasets.PairedConfig{Class: s.Name, Patch: patch, Seed: seed, Eval: eval, Cache: p.cache})
+	case s.LQ != "":
 		return datasets.NewPaired(datasets.PairedConfig{
-			LQ: d.path(s.LQ), GT: d.path(s.GT), Rule: s.Pair, Class: s.Name, Patch: patch, Seed: seed, Eval: eval,
+			LQ: p.path(s.LQ), GT: p.path(s.GT), Rule: s.Pair, Class: s.Name, Patch: patch, Seed: seed, Eval: eval,
+			Cache: p.cache, KeepDamaged: !eval && p.skipsDamaged(),
 		})
+	default:
+		return p.openSynthetic(s, seed, patch, eval)
 	}
+}
+
+func (p *pictures) openSynthetic(s Set, seed uint64, patch int, eval bool) (datasets.Dataset, error) {
 	degradation, err := s.degradation()
 	if err != nil {
 		return nil, err
 	}
-	images := pictures[s.Images]
+	images := p.images[s.Images]
 	if images == nil {
-		if images, err = d.images(s.Images); err != nil {
+		if images, err = p.list(s.Images); err != nil {
 			return nil, err
 		}
-		pictures[s.Images] = images
+		images.UseCache(p.cache)
+		p.images[s.Images] = images
 	}
 	return datasets.NewSynthetic(images, datasets.SyntheticConfig{
 		Degradations: []degrade.Degradation{degradation}, Classes: []string{s.Name}, Patch: patch, Seed: seed, Eval: eval,
@@ -293,7 +341,8 @@ func (d Data) openSet(s Set, pictures map[string]*datasets.Images, seed uint64, 
 // samplePrefix marks the images that ship with the module.
 const samplePrefix = "sample:"
 
-func (d Data) images(name string) (*datasets.Images, error) {
+// list lists the pictures of a folder, or those that ship.
+func (d Data) list(name string) (*datasets.Images, error) {
 	part, ok := strings.CutPrefix(name, samplePrefix)
 	if !ok {
 		if path := d.path(name); namesShards(path) {

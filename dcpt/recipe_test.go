@@ -85,6 +85,25 @@ func TestRecipeErrors(t *testing.T) {
 		{"classifier.feature_dims=[8]", "classifier: feature_dims are [8], the network's features have [4] channels"},
 		{"data.train.1.name=noise", "classifier: 1 classes: there must be at least 2"},
 
+		// How sets are mixed.
+		{"data.sampling=balancd", `data: unknown sampling "balancd" (did you mean "balanced"?); known: concat, balanced, weighted`},
+		{"data.epoch=9", "data: epoch is of sampling balanced or weighted"},
+		{"data.sampling=balanced data.epoch=-9", "data: epoch is -9"},
+		{"data.sampling=weighted data.train.0.weight=1", "data set lowlight: weight is 0; with sampling weighted each"},
+		{"data.sampling=weighted data.train.0.weight=-1", "data set noise: weight is -1"},
+		{"data.sampling=weighted data.train.0.weight=1 data.train.0.enlarge=2", "data set noise: enlarge has no effect with sampling weighted"},
+		{"data.sampling=balanced data.train.0.weight=1", "data set noise: weight belongs to sampling weighted"},
+		{"data.train.1.weight=1", "data set lowlight: weight belongs to sampling weighted"},
+		{"data.train.1.weight=much", "data.train.1.weight is much; it must be a number"},
+		{"data.test.1.weight=1", "test set lowlight: patch and weight are of training sets"},
+		{"data.test.0.patch=16", "test set noise: patch and weight are of training sets"},
+		{"data.train.1.patch=17", "data set lowlight: patch is 17; the network needs a positive multiple of 2"},
+		{"data.train.1.patch=-2", "data set lowlight: patch is -2"},
+		{"data.max_broken=1.1", "data: max_broken is 1.1; it must be in [0, 1]"},
+		{"data.max_broken=.nan", "data: max_broken is NaN"},
+		{"data.cache=much", `data: cache: "much" is no size of memory: give a number and a unit, such as 800MB or 4GiB`},
+		{"data.cache=4", `data: cache: "4" is no size of memory`},
+
 		// Settings.
 		{"pretrain.steps", `setting "pretrain.steps": must have the form key=value`},
 		{"pretrain.steps=[2", `setting "pretrain.steps=[2": the value is not valid YAML`},
@@ -146,6 +165,7 @@ func TestSettings(t *testing.T) {
 		"network={preset: nafnet-tiny, width: 8}",
 		"pretrain.patch=32", "finetune.patch=32",
 		"description=two words",
+		"data.cache=0", "data.max_broken=0",
 	)
 	if got := r.Data.Train[1].Enlarge; got != 3 {
 		t.Errorf("enlarge %d", got)
@@ -169,6 +189,9 @@ func TestSettings(t *testing.T) {
 	if !reflect.DeepEqual(network, &want) {
 		t.Errorf("network %+v, want %+v", network, want)
 	}
+	if r.Data.cacheBytes() != 0 || r.Data.maxBroken(1000) != 0 {
+		t.Errorf("cache %q, %d damaged files", r.Data.Cache, r.Data.maxBroken(1000))
+	}
 	if r.Description != "two words" {
 		t.Errorf("description %q", r.Description)
 	}
@@ -186,6 +209,8 @@ func TestRecipeRoundTrip(t *testing.T) {
 			"seed=-3", "pretrain.optimizer.weight_decay=0", "pretrain.optimizer.lr=1e30", "pretrain.schedule.warmup_iter=-1",
 			"finetune.optimizer.betas=[0, 0]", "finetune.optimizer.eps=1e-30", "finetune.schedule={}", "description=\"1e5\"", "name=007"),
 	}
+	recipes["mixed"] = tinyRecipe(t, "x", "data.sampling=weighted", "data.epoch=7", "data.max_broken=0", "data.cache=1.5 GiB",
+		"data.train.0.weight=1", "data.train.1.weight=0.25", "data.train.1.patch=32")
 	files, err := filepath.Glob(filepath.Join("..", "recipes", "*.yaml"))
 	must(t, err)
 	if len(files) < 2 {

@@ -47,6 +47,8 @@ type Run struct {
 	From   string    // weights to start from: see Load; empty: fine-tuning starts from the run's own pre-training, if there is one
 	Guide  string    // weights with the classifier that guides the training (method guided); empty: the one that comes with From
 	Out    io.Writer // progress and messages; nil: none
+
+	Skipped []string // set by Train: damaged files of the training sets, which it did without
 }
 
 // Dir of the stage.
@@ -75,6 +77,7 @@ func (r *Run) Train(ctx context.Context, backend compute.Backend) (m *Model, err
 	if err := s.train(ctx); err != nil {
 		return nil, err
 	}
+	r.Skipped = skippedFiles(s.info.Skipped)
 	return Load(backend, filepath.Join(s.dir, WeightsFile))
 }
 
@@ -131,11 +134,22 @@ func checkSameRecipe(path string, resolved []byte) error {
 	if err := yaml.Unmarshal(resolved, &is); err != nil {
 		return err
 	}
+	for _, tree := range []map[string]any{was, is} {
+		withoutLimits(tree)
+	}
 	if reflect.DeepEqual(was, is) { // written in another way
 		return nil
 	}
 	key, before, now := firstDifference("", was, is)
 	return fmt.Errorf("%s holds a run with another %s: %v there, %v now; resume with the same settings or choose another folder (-o)", filepath.Dir(path), key, before, now)
+}
+
+// withoutLimits takes the settings away that change no batch, and so no weight.
+func withoutLimits(recipe map[string]any) {
+	if data, ok := recipe["data"].(map[string]any); ok {
+		delete(data, "cache")
+		delete(data, "max_broken")
+	}
 }
 
 // firstDifference finds the first key, in order, at which two YAML trees differ.
@@ -320,7 +334,8 @@ func (r *Run) startingWeights() (*Checkpoint, error) {
 
 // openData opens the training and validation sets and starts the loader at the right batch.
 func (s *session) openData() error {
-	train, err := s.run.Recipe.TrainingSet(s.config.Patch)
+	pictures := s.run.Recipe.pictures()
+	train, err := pictures.train(s.config.Patch)
 	if err != nil {
 		return err
 	}
@@ -328,7 +343,7 @@ func (s *session) openData() error {
 		s.journal.message("shards: " + lost)
 	}
 	if s.config.ValidateEvery > 0 && len(s.run.Recipe.Data.Test) > 0 {
-		if s.validation, err = s.run.Recipe.ValidationSet(s.config.validationPatch()); err != nil {
+		if s.validation, err = pictures.test(s.config.validationPatch()); err != nil {
 			return err
 		}
 	}
@@ -336,6 +351,7 @@ func (s *session) openData() error {
 		BatchSize: s.config.Batch,
 		Seed:      uint64(s.run.Recipe.Seed),
 		Start:     s.info.Iteration * s.trainer.Passes(),
+		Skipped:   s.info.Skipped,
 	})
 	return nil
 }

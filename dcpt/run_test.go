@@ -317,10 +317,10 @@ func TestNotFiniteRun(t *testing.T) {
 	}
 }
 
-// A picture that cannot be read stops the run, is named, and costs no progress.
+// Where none may be skipped, a picture that cannot be read stops the run, is named, and costs no progress.
 func TestBrokenPicture(t *testing.T) {
 	root := tinyData(t)
-	run := &Run{Recipe: tinyRecipe(t, root), Stage: StageFinetune, Dir: t.TempDir()}
+	run := &Run{Recipe: tinyRecipe(t, root, "data.max_broken=0"), Stage: StageFinetune, Dir: t.TempDir()}
 	broken := filepath.Join(root, "clean", "1.png")
 	good, err := os.ReadFile(broken)
 	must(t, err)

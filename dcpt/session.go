@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/ml/model"
@@ -79,7 +81,9 @@ func (s *session) train(ctx context.Context) error {
 			return err
 		}
 	}
-	return saveCheckpoint(weights, s.store, s.weightScopes(), s.info)
+	info := s.info
+	info.Skipped = nil
+	return saveCheckpoint(weights, s.store, s.weightScopes(), info)
 }
 
 // weightScopes are what is needed to use the model: not the optimizer's state, nor the raw weights
@@ -108,6 +112,9 @@ func (s *session) loop(ctx context.Context) error {
 		}
 	}
 	s.bar.Finish()
+	if len(s.info.Skipped) > 0 {
+		s.journal.message(s.run.Recipe.skippedSummary(s.info.Skipped))
+	}
 	return nil
 }
 
@@ -138,10 +145,16 @@ func (s *session) step() error {
 	for i := range batches {
 		var err error
 		if batches[i], err = s.loader.Next(); err != nil {
-			return errors.Join(err, s.save())
+			return errors.Join(s.run.Recipe.adviseOnDamaged(err), s.save())
 		}
+		s.recordSkipped(batches[i].Skipped)
+	}
+	compiled := func() {}
+	if s.trainer.compilesAnew(batches) {
+		compiled = s.compiling()
 	}
 	result, err := s.trainer.Step(batches...)
+	compiled()
 	var notFinite *NotFiniteError
 	if errors.As(err, &notFinite) {
 		return s.stopOnNaN(notFinite)
@@ -152,6 +165,26 @@ func (s *session) step() error {
 	s.info.Unrecorded = s.values(result)
 	s.bar.Step(result.Iteration, s.fields(result)...)
 	return nil
+}
+
+// recordSkipped takes files into the account of the run, and names those that are new to it: sets may
+// have files in common.
+func (s *session) recordSkipped(skipped []datasets.Skipped) {
+	for _, one := range skipped {
+		if !slices.ContainsFunc(s.info.Skipped, func(known datasets.Skipped) bool { return known.File == one.File }) {
+			s.journal.message(fmt.Sprintf("skipped: %v", one.Err))
+		}
+		s.info.Skipped = append(s.info.Skipped, one)
+	}
+}
+
+// compiling shows that an iteration waits for the compiler, until the function it returns is called.
+func (s *session) compiling() (compiled func()) {
+	resume, started := s.bar.Pause("compiling"), time.Now()
+	return func() {
+		resume()
+		s.bar.Note(fmt.Sprintf("compiled for another size of patches in %.1f s", time.Since(started).Seconds()))
+	}
 }
 
 // record does what is due after an iteration: validation, figures, checkpoint. When it is interrupted
@@ -282,7 +315,7 @@ func (s *session) keepBest(score float64) error {
 	}
 	s.info.Best = &BestScore{Value: score, Iteration: s.trainer.Iteration}
 	info := s.info
-	info.Iteration, info.Unrecorded = s.trainer.Iteration, nil
+	info.Iteration, info.Unrecorded, info.Skipped = s.trainer.Iteration, nil, nil
 	return saveCheckpoint(filepath.Join(s.dir, checkpointDir, bestFile), s.store, s.weightScopes(), info)
 }
 

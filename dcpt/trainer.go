@@ -3,6 +3,7 @@ package dcpt
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/gomlx/compute"
 	"github.com/gomlx/compute/dtypes"
@@ -32,6 +33,13 @@ type Trainer struct {
 	groups     []group
 	accumulate *model.Exec // adds gradients; nil without accumulation
 	apply      *model.Exec // adds gradients and takes the step
+	compiled   map[program]bool
+}
+
+// program is what is compiled once: a pass for batches of one size.
+type program struct {
+	last    bool // of the passes of an iteration
+	n, h, w int
 }
 
 // group is the weights that one optimizer trains.
@@ -79,7 +87,8 @@ func NewTrainer(backend compute.Backend, store *model.Store, network Network, cl
 	}
 	t := &Trainer{
 		Store: store, backend: backend, config: config, stage: s,
-		modules: modules{store: store, network: network, classifier: classifier},
+		modules:  modules{store: store, network: network, classifier: classifier},
+		compiled: map[program]bool{},
 	}
 	for _, scope := range s.scopes() {
 		g := group{scope: scope, weights: trainable(store, scope), optimizer: config.Optimizer}
@@ -168,6 +177,21 @@ func (t *Trainer) LearningRates(iteration int) []float64 {
 	return rates
 }
 
+// compilesAnew tells whether Step will compile for batches of a size that has not occurred yet. The
+// compilation of the very first step does not count.
+func (t *Trainer) compilesAnew(batches []*datasets.Batch) bool {
+	return len(t.compiled) > 0 && slices.ContainsFunc(programs(batches), func(p program) bool { return !t.compiled[p] })
+}
+
+// programs are what the passes of an iteration run.
+func programs(batches []*datasets.Batch) []program {
+	var list []program
+	for i, b := range batches {
+		list = append(list, program{i == len(batches)-1, b.N, b.H, b.W})
+	}
+	return list
+}
+
 // Step runs one iteration on Passes batches. On a *NotFiniteError the weights are unchanged.
 func (t *Trainer) Step(batches ...*datasets.Batch) (StepResult, error) {
 	if len(batches) != t.Passes() {
@@ -182,6 +206,9 @@ func (t *Trainer) Step(batches ...*datasets.Batch) (StepResult, error) {
 	scalarTensor := tensors.FromFlatDataAndDimensions(scalars, len(t.groups), numStepScalars)
 	defer scalarTensor.FinalizeAll()
 
+	for _, p := range programs(batches) {
+		t.compiled[p] = true
+	}
 	for i, b := range batches {
 		exec := t.accumulate
 		if i == len(batches)-1 {

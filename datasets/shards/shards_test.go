@@ -418,7 +418,7 @@ func TestOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	images.LimitCache(1)
+	images.UseCache(datasets.NewCache(0))
 	plain, err := datasets.NewSynthetic(images, datasets.SyntheticConfig{Degradations: noise(t), Enlarge: times, Patch: 8})
 	if err != nil {
 		t.Fatal(err)

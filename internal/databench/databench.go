@@ -99,7 +99,7 @@ func Photos(ctx context.Context, source Source, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	cold.LimitCache(0)
+	cold.UseCache(datasets.NewCache(0))
 	return b.loader(StageCold, cold, all)
 }
 

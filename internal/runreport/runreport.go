@@ -3,6 +3,7 @@
 package runreport
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -59,7 +60,7 @@ func (s Stage) Facts() ([]report.Fact, error) {
 		return nil, err
 	}
 	facts := append(NetworkFacts(s.Run.Recipe, s.Model),
-		report.Fact{Name: "Iterations", Value: fmt.Sprintf("%d, batch %d, patches of %d px", s.Model.Info.Iteration, config.Batch*max(config.Accumulate, 1), config.Patch)},
+		report.Fact{Name: "Iterations", Value: fmt.Sprintf("%d, batch %d, patches of %s px", s.Model.Info.Iteration, config.Batch*max(config.Accumulate, 1), patches(s.Run.Recipe, config))},
 		report.Fact{Name: "Method", Value: config.Method},
 		report.Fact{Name: "Classes", Value: strings.Join(s.Model.Info.Classes, ", ")})
 	if s.Run.From != "" {
@@ -68,7 +69,32 @@ func (s Stage) Facts() ([]report.Fact, error) {
 	if best := s.Model.Info.Best; best != nil {
 		facts = append(facts, report.Fact{Name: "Best validation", Value: fmt.Sprintf("%.4g at iteration %d", best.Value, best.Iteration)})
 	}
+	if n := len(s.Run.Skipped); n > 0 {
+		facts = append(facts, report.Fact{Name: "Damaged files skipped", Value: fmt.Sprintf("%d: %s", n, skippedFiles(s.Run.Skipped))})
+	}
 	return append(facts, CostFacts(s.Cost, s.Backend)...), nil
+}
+
+// patches lists the sides of the training crops.
+func patches(r *dcpt.Recipe, config dcpt.StageConfig) string {
+	var sides []string
+	for _, set := range r.Data.Train {
+		side := fmt.Sprint(cmp.Or(set.Patch, config.Patch))
+		if !slices.Contains(sides, side) {
+			sides = append(sides, side)
+		}
+	}
+	return strings.Join(sides, ", ")
+}
+
+// skippedFiles names the first few of the files.
+func skippedFiles(files []string) string {
+	const show = 5
+	names := slices.Clone(files[:min(show, len(files))])
+	if more := len(files) - show; more > 0 {
+		names = append(names, fmt.Sprintf("and %d more, which log.txt names", more))
+	}
+	return strings.Join(names, ", ")
 }
 
 // NetworkFacts describe the network of a recipe.

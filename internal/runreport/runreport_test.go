@@ -36,6 +36,21 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// What the page says of sets with a patch of their own, and of files that were skipped.
+func TestDataFacts(t *testing.T) {
+	r := &dcpt.Recipe{Data: dcpt.Data{Train: []dcpt.Set{{Name: "a"}, {Name: "b", Patch: 128}, {Name: "c"}, {Name: "d", Patch: 64}}}}
+	if got := patches(r, dcpt.StageConfig{Patch: 64}); got != "64, 128" {
+		t.Errorf("patches of %s", got)
+	}
+	skipped := []string{"a", "b", "c", "d", "e", "f", "g"}
+	if got := skippedFiles(skipped[:5]); got != "a, b, c, d, e" {
+		t.Error(got)
+	}
+	if got := skippedFiles(skipped); got != "a, b, c, d, e, and 2 more, which log.txt names" {
+		t.Error(got)
+	}
+}
+
 func TestCurves(t *testing.T) {
 	dir := t.TempDir()
 	for stage, text := range map[string]string{
