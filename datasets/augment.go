@@ -23,21 +23,16 @@ func place(w, h, patch int, middle bool, rng *rand.Rand) (x, y int) {
 // augmentation is a drawn flip and transposition, the same for lq and gt.
 type augmentation struct{ flip, rot int }
 
+// unchanged leaves a picture as it is.
+var unchanged = augmentation{flip: 2, rot: 0}
+
 // drawAugmentation draws as the official code does (parity case data_protocol): flip uniform in
 // {left-right, up-down, none}, then transpose in three of four cases.
 func drawAugmentation(rng *rand.Rand) augmentation {
 	return augmentation{rng.IntN(3), rng.IntN(4)}
 }
 
-func (a augmentation) apply(im *imageio.Image) *imageio.Image {
-	switch a.flip {
-	case 0:
-		im = im.FlipH()
-	case 1:
-		im = im.FlipV()
-	}
-	if a.rot != 0 {
-		im = im.Transpose()
-	}
-	return im
+// cut returns the w x h pixels of a picture from (x, y) on, flipped and transposed.
+func (a augmentation) cut(im *imageio.Image, x, y, w, h int) *imageio.Image {
+	return im.Cut(x, y, w, h, imageio.Orientation{FlipH: a.flip == 0, FlipV: a.flip == 1, Transpose: a.rot != 0})
 }

@@ -47,8 +47,15 @@ func FromDir(dir string) (*Images, error) {
 }
 
 // FromFS lists the pictures in a file system (such as sample.FS) that match one of the patterns of
-// fs.Glob, or all of them, sub-folders included, if no pattern is given.
-func FromFS(fsys fs.FS, glob ...string) (*Images, error) { return list(fsys, "", glob) }
+// fs.Glob, or all of them, sub-folders included, if no pattern is given. In messages they have the place
+// of a file system that is a fmt.Stringer (as shards.FS) before their names.
+func FromFS(fsys fs.FS, glob ...string) (*Images, error) {
+	root := ""
+	if place, ok := fsys.(fmt.Stringer); ok {
+		root = place.String()
+	}
+	return list(fsys, root, glob)
+}
 
 func list(fsys fs.FS, root string, glob []string) (*Images, error) {
 	s := &Images{fsys: fsys, root: root, cache: NewCache(DefaultCacheBytes)}
@@ -198,6 +205,14 @@ type picture struct {
 	pix  []uint8
 }
 
+// level is v/255 in float32.
+var level = func() (t [256]float32) {
+	for v := range t {
+		t[v] = float32(v) / 255
+	}
+	return t
+}()
+
 // crop returns the w x h pixels from (x, y) on as values v/255. Pixels outside the picture are its
 // reflection (edge pixel not repeated).
 func (p *picture) crop(x, y, w, h int) *imageio.Image {
@@ -207,15 +222,16 @@ func (p *picture) crop(x, y, w, h int) *imageio.Image {
 		src := p.pix[imageio.Reflect(y+row, p.h)*p.w*3:][:p.w*3]
 		dst := im.Pix[row*w*3 : (row+1)*w*3]
 		if inside {
-			for i, v := range src[x*3 : (x+w)*3] {
-				dst[i] = float32(v) / 255
+			src = src[x*3:][:len(dst)]
+			for i, v := range src {
+				dst[i] = level[v]
 			}
 			continue
 		}
 		for column := range w {
 			from := imageio.Reflect(x+column, p.w) * 3
 			for c := range 3 {
-				dst[column*3+c] = float32(src[from+c]) / 255
+				dst[column*3+c] = level[src[from+c]]
 			}
 		}
 	}

@@ -44,6 +44,32 @@ type Paired struct {
 // NewPaired lists both folders, matches names and compares sizes (reading only the headers), so
 // that every problem of the data is reported at once and before training.
 func NewPaired(cfg PairedConfig) (*Paired, error) {
+	d, err := matchFolders(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return d, d.checkSizes()
+}
+
+// Pair is the files of a degraded picture and of its clean one.
+type Pair struct{ LQ, GT string }
+
+// ListPairs returns the files in two folders that belong together by a rule (see PairedConfig), in the
+// order of the degraded names. It opens none of them.
+func ListPairs(lq, gt, rule string) ([]Pair, error) {
+	d, err := matchFolders(PairedConfig{LQ: lq, GT: gt, Rule: rule})
+	if err != nil {
+		return nil, err
+	}
+	pairs := make([]Pair, d.Len())
+	for i, j := range d.match {
+		pairs[i] = Pair{d.lq.Name(i), d.gt.Name(j)}
+	}
+	return pairs, nil
+}
+
+// matchFolders lists both folders and matches names.
+func matchFolders(cfg PairedConfig) (*Paired, error) {
 	if cfg.Rule == "" {
 		cfg.Rule = PairSame
 	}
@@ -65,10 +91,7 @@ func NewPaired(cfg PairedConfig) (*Paired, error) {
 		d.lq.UseCache(cfg.Cache)
 	}
 	d.gt.UseCache(d.lq.cache)
-	if err := d.pair(); err != nil {
-		return nil, err
-	}
-	return d, d.checkSizes()
+	return d, d.pair()
 }
 
 // pair fills match.
@@ -208,8 +231,9 @@ func (d *Paired) Sample(epoch, index int) (Sample, error) {
 	}
 	s.LQ, s.GT = lq.crop(x, y, w, h), gt.crop(x, y, w, h)
 	if !d.cfg.Eval {
-		aug := drawAugmentation(rng)
-		s.LQ, s.GT = aug.apply(s.LQ), aug.apply(s.GT)
+		if aug := drawAugmentation(rng); aug != unchanged {
+			s.LQ, s.GT = aug.cut(s.LQ, 0, 0, w, h), aug.cut(s.GT, 0, 0, w, h)
+		}
 	}
 	return s, nil
 }

@@ -95,7 +95,7 @@ func (d *Synthetic) Sample(epoch, index int) (Sample, error) {
 		w, h = d.cfg.Patch, d.cfg.Patch
 		x, y = place(pic.w, pic.h, d.cfg.Patch, d.cfg.Eval, rng)
 	}
-	var aug augmentation
+	aug := unchanged
 	if !d.cfg.Eval {
 		aug = drawAugmentation(rng)
 	}
@@ -108,11 +108,8 @@ func (d *Synthetic) Sample(epoch, index int) (Sample, error) {
 	clean := pic.crop(x-m, y-m, w+2*m, h+2*m)
 	lq := degrade.ApplyWindow(deg, clean, degrade.Window{X: x - m, Y: y - m, W: pic.w, H: pic.h}, rng)
 	gt := clean
-	if m > 0 {
-		lq, gt = lq.Crop(m, m, w, h), clean.Crop(m, m, w, h)
-	}
-	if !d.cfg.Eval {
-		lq, gt = aug.apply(lq), aug.apply(gt)
+	if m > 0 || aug != unchanged {
+		lq, gt = aug.cut(lq, m, m, w, h), aug.cut(clean, m, m, w, h)
 	}
 	return Sample{LQ: lq, GT: gt, Label: d.labels[which], Name: d.images.Name(i)}, nil
 }

@@ -43,14 +43,16 @@ type Data struct {
 	Test      []Set    `yaml:"test,omitempty"` // whole images, never trained on
 }
 
-// Set is one data set: clean images to degrade (Images, Degrade) or a folder of pairs (LQ, GT).
+// Set is one data set: clean images to degrade (Images, Degrade), a folder of pairs (LQ, GT) or shards
+// of pairs (Shards).
 // In the training list the sets of one name are one class of the degradation classifier.
 type Set struct {
 	Name    string         `yaml:"name"`
-	Images  string         `yaml:"images,omitempty"`  // folder of clean images, or sample:train, sample:test
+	Images  string         `yaml:"images,omitempty"`  // folder or shards of clean images, or sample:train, sample:test
 	Degrade map[string]any `yaml:"degrade,omitempty"` // kind and its parameters: see package degrade
 	LQ      string         `yaml:"lq,omitempty"`      // folder of degraded images
 	GT      string         `yaml:"gt,omitempty"`      // folder of clean images
+	Shards  string         `yaml:"shards,omitempty"`  // shards of pairs: a pattern such as pairs-*.tar, or their folder
 	Pair    string         `yaml:"pair,omitempty"`    // same (default), prefix or rain: see datasets.PairedConfig
 	Enlarge int            `yaml:"enlarge,omitempty"` // times the set is repeated in an epoch; 0 means 1
 	Weight  float64        `yaml:"weight,omitempty"`  // of a training set: its share of the samples (weighted)
@@ -198,15 +200,20 @@ func (s Set) validate() error {
 	switch {
 	case s.Name == "":
 		return errors.New("data: a set has no name")
+	case s.Shards != "":
+		if err := s.validateShards(); err != nil {
+			return err
+		}
 	case synthetic == paired:
-		return fmt.Errorf("data set %s: give images and degrade, or lq and gt", s.Name)
+		return fmt.Errorf("data set %s: give images and degrade, or lq and gt, or shards", s.Name)
 	case synthetic && (s.Images == "" || s.Degrade == nil):
 		return fmt.Errorf("data set %s: images and degrade belong together", s.Name)
 	case paired && (s.LQ == "" || s.GT == ""):
 		return fmt.Errorf("data set %s: lq and gt belong together", s.Name)
 	case synthetic && s.Pair != "":
 		return fmt.Errorf("data set %s: pair belongs to lq and gt", s.Name)
-	case s.Enlarge < 0:
+	}
+	if s.Enlarge < 0 {
 		return fmt.Errorf("data set %s: enlarge is %d; it must not be negative", s.Name, s.Enlarge)
 	}
 	if synthetic {
@@ -290,6 +297,9 @@ func (p *pictures) setSeed(position int) uint64 { return p.seed + uint64(positio
 
 func (p *pictures) open(s Set, position, patch int, eval bool) (datasets.Dataset, error) {
 	ds, err := p.openSet(s, p.setSeed(position), patch, eval)
+	if err == nil {
+		ds, err = inShardOrder(ds, eval)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("data set %s: %w", s.Name, err)
 	}
@@ -298,6 +308,8 @@ func (p *pictures) open(s Set, position, patch int, eval bool) (datasets.Dataset
 
 func (p *pictures) openSet(s Set, seed uint64, patch int, eval bool) (datasets.Dataset, error) {
 	switch {
+	case s.Shards != "":
+		return shardPairs(p.path(s.Shards), datasets.PairedConfig{Class: s.Name, Patch: patch, Seed: seed, Eval: eval, Cache: p.cache})
 	case s.LQ != "":
 		return datasets.NewPaired(datasets.PairedConfig{
 			LQ: p.path(s.LQ), GT: p.path(s.GT), Rule: s.Pair, Class: s.Name, Patch: patch, Seed: seed, Eval: eval,
@@ -333,6 +345,9 @@ const samplePrefix = "sample:"
 func (d Data) list(name string) (*datasets.Images, error) {
 	part, ok := strings.CutPrefix(name, samplePrefix)
 	if !ok {
+		if path := d.path(name); namesShards(path) {
+			return shardImages(path)
+		}
 		return datasets.FromDir(d.path(name))
 	}
 	patterns := map[string]string{"train": sample.Train, "test": sample.Test}

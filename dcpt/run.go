@@ -339,6 +339,9 @@ func (s *session) openData() error {
 	if err != nil {
 		return err
 	}
+	for _, lost := range datasets.Losses(train) {
+		s.journal.message("shards: " + lost)
+	}
 	if s.config.ValidateEvery > 0 && len(s.run.Recipe.Data.Test) > 0 {
 		if s.validation, err = pictures.test(s.config.validationPatch()); err != nil {
 			return err

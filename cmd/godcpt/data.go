@@ -16,7 +16,7 @@ func (p *program) dataCommand() *cobra.Command {
 		Use:   "data",
 		Short: "Get, check, make and pack images to train and test on",
 		Long:  dataLong,
-	}, p.dataSynthCommand(), p.dataShowCommand(), p.dataDecodeCommand())
+	}, p.dataSynthCommand(), p.dataShowCommand(), p.dataDecodeCommand(), p.dataPackCommand())
 }
 
 // groupCommand makes cmd a command that only has verbs of its own.
@@ -27,8 +27,11 @@ func (p *program) groupCommand(cmd *cobra.Command, verbs ...*cobra.Command) *cob
 			names = append(names, verb.Name())
 		}
 		if len(args) == 0 {
-			last := len(names) - 1
-			return usageError{errors.New("say what to do: " + strings.Join(names[:last], ", ") + " or " + names[last])}
+			text := names[0]
+			if last := len(names) - 1; last > 0 {
+				text = strings.Join(names[:last], ", ") + " or " + names[last]
+			}
+			return usageError{errors.New("say what to do: " + text)}
 		}
 		return usageError{suggest.Unknown("command", args[0], names)}
 	}

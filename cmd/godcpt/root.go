@@ -57,7 +57,7 @@ func (p *program) rootCommand() *cobra.Command {
 	root.SetErr(p.stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetVersionTemplate("godcpt {{.Version}}\n")
-	root.AddCommand(p.quickstartCommand(), p.pretrainCommand(), p.finetuneCommand(), p.evalCommand(), p.restoreCommand(), p.dataCommand(), p.weightsCommand(), p.convertCommand(), p.networksCommand(), p.doctorCommand())
+	root.AddCommand(p.quickstartCommand(), p.pretrainCommand(), p.finetuneCommand(), p.evalCommand(), p.restoreCommand(), p.dataCommand(), p.weightsCommand(), p.convertCommand(), p.networksCommand(), p.doctorCommand(), p.benchCommand())
 	for _, verb := range root.Commands() {
 		verb.RunE = p.begin(verb.RunE)
 	}

@@ -45,51 +45,62 @@ func (im *Image) Clone() *Image {
 
 // Crop returns a copy of the w x h pixels whose top left one is (x, y). The rectangle must lie
 // inside the image; if it does not, Crop panics like slicing out of range.
-func (im *Image) Crop(x, y, w, h int) *Image {
+func (im *Image) Crop(x, y, w, h int) *Image { return im.Cut(x, y, w, h, Orientation{}) }
+
+// FlipH returns the image mirrored left to right.
+func (im *Image) FlipH() *Image { return im.Cut(0, 0, im.W, im.H, Orientation{FlipH: true}) }
+
+// FlipV returns the image mirrored top to bottom.
+func (im *Image) FlipV() *Image { return im.Cut(0, 0, im.W, im.H, Orientation{FlipV: true}) }
+
+// Transpose returns the image with rows and columns exchanged: W x H becomes H x W.
+func (im *Image) Transpose() *Image { return im.Cut(0, 0, im.W, im.H, Orientation{Transpose: true}) }
+
+// Orientation is how a picture is turned: mirrored, and after that transposed.
+type Orientation struct{ FlipH, FlipV, Transpose bool }
+
+// Cut returns a copy of the w x h pixels whose top left one is (x, y), turned: Crop, FlipH, FlipV and
+// Transpose in one pass. It panics like Crop.
+func (im *Image) Cut(x, y, w, h int, turn Orientation) *Image {
 	if x < 0 || y < 0 || w < 0 || h < 0 || x+w > im.W || y+h > im.H {
 		panic("imageio: crop outside the image")
 	}
+	// Pixel numbers in im: of the first one, and how far the next to the right and below are from one.
+	from, right, down := y*im.W+x, 1, im.W
+	if turn.FlipH {
+		from, right = from+w-1, -right
+	}
+	if turn.FlipV {
+		from, down = from+(h-1)*im.W, -down
+	}
+	if turn.Transpose {
+		w, h, right, down = h, w, down, right
+	}
 	out := im.like(w, h)
 	for row := range h {
-		from := (y+row)*im.W + x
-		copy(out.Pix[row*w*3:(row+1)*w*3], im.Pix[from*3:])
+		copyPixels(out.Pix[row*w*3:(row+1)*w*3], im.Pix, from, right)
 		if im.Alpha != nil {
-			copy(out.Alpha[row*w:(row+1)*w], im.Alpha[from:])
-		}
-	}
-	return out
-}
-
-// FlipH returns the image mirrored left to right.
-func (im *Image) FlipH() *Image {
-	return im.remap(im.W, im.H, func(x, y int) int { return y*im.W + im.W - 1 - x })
-}
-
-// FlipV returns the image mirrored top to bottom.
-func (im *Image) FlipV() *Image {
-	return im.remap(im.W, im.H, func(x, y int) int { return (im.H-1-y)*im.W + x })
-}
-
-// Transpose returns the image with rows and columns exchanged: W x H becomes H x W.
-func (im *Image) Transpose() *Image {
-	return im.remap(im.H, im.W, func(x, y int) int { return x*im.W + y })
-}
-
-// remap returns a w x h image whose pixel (x, y) is pixel number from(x, y) of im.
-func (im *Image) remap(w, h int, from func(x, y int) int) *Image {
-	out := im.like(w, h)
-	i := 0
-	for y := range h {
-		for x := range w {
-			j := from(x, y)
-			copy(out.Pix[i*3:i*3+3], im.Pix[j*3:j*3+3])
-			if im.Alpha != nil {
-				out.Alpha[i] = im.Alpha[j]
+			for column := range w {
+				out.Alpha[row*w+column] = im.Alpha[from+column*right]
 			}
-			i++
 		}
+		from += down
 	}
 	return out
+}
+
+// copyPixels fills dst with RGB pixels of src, beginning at pixel number from, each step after the last.
+func copyPixels(dst, src []float32, from, step int) {
+	if step == 1 {
+		copy(dst, src[from*3:])
+		return
+	}
+	at := from * 3
+	for len(dst) >= 3 {
+		px := src[at : at+3 : at+3]
+		dst[0], dst[1], dst[2] = px[0], px[1], px[2]
+		dst, at = dst[3:], at+step*3
+	}
 }
 
 // Quantize returns the pixels as 8-bit values (H*W*3) with the rounding of the official test

@@ -491,6 +491,28 @@ func TestCropAndFlips(t *testing.T) {
 			t.Errorf("%s twice is not the identity", name)
 		}
 	}
+	for flip := range 8 {
+		turn := Orientation{flip&1 != 0, flip&2 != 0, flip&4 != 0}
+		got := im.Cut(1, 0, 3, 4, turn)
+		for y := range got.H {
+			for x := range got.W {
+				fx, fy := x, y // in the crop
+				if turn.Transpose {
+					fx, fy = y, x
+				}
+				if turn.FlipH {
+					fx = 2 - fx
+				}
+				if turn.FlipV {
+					fy = 3 - fy
+				}
+				from, to := fy*5+fx+1, y*got.W+x
+				if !slices.Equal(got.Pix[to*3:to*3+3], im.Pix[from*3:from*3+3]) || got.Alpha[to] != im.Alpha[from] {
+					t.Fatalf("%+v differs at %d,%d", turn, x, y)
+				}
+			}
+		}
+	}
 	copied := im.Clone()
 	copied.Pix[0], copied.Alpha[0] = 9, 9
 	if im.Pix[0] == 9 || im.Alpha[0] == 9 {

@@ -1,0 +1,11 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func (p *program) benchCommand() *cobra.Command {
+	return p.groupCommand(&cobra.Command{
+		Use:   "bench",
+		Short: "Measure speed on this machine",
+		Long:  `Measures how fast this machine does what training needs.`,
+	}, p.benchDataCommand())
+}
