@@ -20,12 +20,12 @@ import (
 
 // Stages that are measured.
 const (
-	StageDecode  = "decode"         // a file in memory to pixels
-	StageCrop    = "crop+augment"   // a sample that is not degraded: crop, flip and transposition of a decoded picture
-	StageDegrade = "degrade"        // one degradation of a crop, with the margin that it needs
-	StageSample  = "sample"         // samples of one data set, one after the other
-	StageLoader  = "loader"         // batches by all workers
-	StageCold    = "loader, decode" // the same, where no decoded picture is kept
+	StageDecode  = "decode"        // a file in memory to pixels
+	StageCrop    = "crop+augment"  // a sample that is not degraded: crop, flip and transposition of a decoded picture
+	StageDegrade = "degrade"       // one degradation of a crop, with the margin that it needs
+	StageSample  = "sample"        // samples of one data set, one after the other
+	StageLoader  = "loader"        // batches by all workers
+	StageCold    = "loader+decode" // the same, where no decoded picture is kept
 )
 
 const (
