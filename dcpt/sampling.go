@@ -6,10 +6,10 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/godcpt/godcpt/datasets"
+	"github.com/godcpt/godcpt/internal/bytesize"
 	"github.com/godcpt/godcpt/internal/memory"
 	"github.com/godcpt/godcpt/internal/suggest"
 )
@@ -71,7 +71,7 @@ func (d Data) validateLimits() error {
 		return fmt.Errorf("data: max_broken is %v; it must be in [0, 1]", *d.MaxBroken)
 	}
 	if d.Cache != "" {
-		if _, err := parseBytes(d.Cache); err != nil {
+		if _, err := bytesize.Parse(d.Cache); err != nil {
 			return fmt.Errorf("data: cache: %w", err)
 		}
 	}
@@ -159,33 +159,11 @@ func (d Data) folder(s Set, file string) string {
 // can be read.
 func (d Data) cacheBytes() int64 {
 	if d.Cache != "" {
-		bytes, _ := parseBytes(d.Cache)
+		bytes, _ := bytesize.Parse(d.Cache)
 		return bytes
 	}
 	if free, ok := memory.Available(); ok {
 		return free / 4
 	}
 	return datasets.DefaultCacheBytes
-}
-
-// byteUnits are what sizes of memory are given in.
-var byteUnits = []struct {
-	name  string
-	bytes float64
-}{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"KB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1}}
-
-// parseBytes reads a size of memory: a number with a unit, such as "1.5GiB" or "800 MB"; 0 needs none.
-func parseBytes(text string) (int64, error) {
-	amount, factor := text, 0.0
-	for _, unit := range byteUnits {
-		if len(text) > len(unit.name) && strings.EqualFold(text[len(text)-len(unit.name):], unit.name) {
-			amount, factor = text[:len(text)-len(unit.name)], unit.bytes
-			break
-		}
-	}
-	n, err := strconv.ParseFloat(strings.TrimSpace(amount), 64)
-	if err != nil || !(n >= 0) || n*factor > 1<<60 || factor == 0 && n != 0 {
-		return 0, fmt.Errorf("%q is no size of memory: give a number and a unit, such as 800MB or 4GiB", text)
-	}
-	return int64(n * factor), nil
 }

@@ -62,19 +62,7 @@ func TestSampling(t *testing.T) {
 	wantError(t, err, "a patch of their own", "leave patch out of data.train")
 }
 
-func TestParseBytes(t *testing.T) {
-	for text, want := range map[string]int64{
-		"0": 0, "0B": 0, "12B": 12, "1KiB": 1 << 10, "1.5GiB": 3 << 29, "2 mib": 2 << 20, "3kB": 3000, "800MB": 8e8, "1GB": 1e9, "1e3B": 1000,
-	} {
-		if got, err := parseBytes(text); err != nil || got != want {
-			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "B", "GiB", "1", "-1GB", "1TB", "1e30GB", "nanB", "infB", "inf", "1 G"} {
-		if got, err := parseBytes(text); err == nil {
-			t.Errorf("%q: %d, want an error", text, got)
-		}
-	}
+func TestCacheBytes(t *testing.T) {
 	if n := (Data{Cache: "3MB"}).cacheBytes(); n != 3e6 {
 		t.Errorf("cache of %d bytes", n)
 	}
