@@ -1,28 +1,19 @@
 package datasets
 
 import (
+	"cmp"
 	"fmt"
 	"path"
+	"path/filepath"
 	"strings"
-)
-
-// Rules by which Paired finds the clean picture of a degraded one. Folder (below the given one) and
-// extension do not matter for PairPrefix and PairRain.
-const (
-	// PairSame: equal relative path; the extensions may differ.
-	PairSame = "same"
-	// PairPrefix: the clean name is the degraded name up to its first "_", as in SOTS
-	// (0001_0.8_0.2.jpg belongs to 0001.png). Several degraded pictures may share a clean one, and
-	// clean ones without a degraded one are left out.
-	PairPrefix = "prefix"
-	// PairRain: rain-NNN belongs to norain-NNN, as in Rain100L.
-	PairRain = "rain"
 )
 
 // PairedConfig configures Paired. LQ and GT are required.
 type PairedConfig struct {
-	LQ, GT     string // folders of degraded and clean pictures
-	Rule       string // PairSame (also if empty), PairPrefix or PairRain
+	LQ, GT     string // folders of degraded and clean pictures, or patterns of folders: see FromDir
+	Rule       string // PairSame (also if empty), PairName, PairPrefix, PairRain or two patterns
+	List       string // file that names the pictures to use, or the pairs: see FromList; "": all
+	TrimGT     int    // pixels that are cut at each side of clean pictures if they are larger by just that
 	Class      string // class name; empty: the name of folder LQ
 	Patch      int    // side of the square crops in pixels; 0: whole pictures
 	Seed       uint64
@@ -30,130 +21,195 @@ type PairedConfig struct {
 	CacheBytes int64 // for decoded pictures of both folders; 0: DefaultCacheBytes
 }
 
+// Pairing says which pictures of two folders belong together.
+type Pairing struct {
+	LQ, GT   *Images
+	Pairs    []PairIndex    // in the order of the degraded pictures
+	Unpaired []UnpairedFile // in the order of the degraded pictures, then of the clean ones
+}
+
+// PairIndex is a pair by the positions of its pictures.
+type PairIndex struct{ LQ, GT int }
+
+// UnpairedFile is a picture without a partner, or a line of a list that names no pair.
+type UnpairedFile struct {
+	File    string
+	Problem string // names the file
+}
+
+// Pair lists both folders and matches names; of cfg it reads LQ, GT, Rule and List. Pictures without a
+// partner are no error here, folders without pictures are.
+func Pair(cfg PairedConfig) (*Pairing, error) {
+	rule, err := parsePairRule(cfg.Rule)
+	if err != nil {
+		return nil, err
+	}
+	p := &Pairing{}
+	if p.LQ, err = FromDir(cfg.LQ); err != nil {
+		return nil, fmt.Errorf("degraded pictures: %w", err)
+	}
+	if p.GT, err = FromDir(cfg.GT); err != nil {
+		return nil, fmt.Errorf("clean pictures: %w", err)
+	}
+	if rule.splits() && filepath.Clean(cfg.LQ) == filepath.Clean(cfg.GT) {
+		p.split(rule)
+	}
+	if cfg.List == "" {
+		p.byRule(rule, cfg.GT)
+		return p, nil
+	}
+	lines, err := readList(cfg.List)
+	if err != nil {
+		return nil, err
+	}
+	if len(lines[0]) == 2 {
+		p.byList(lines, cfg.List)
+		return p, nil
+	}
+	for _, name := range p.LQ.restrict(lines) {
+		p.unpaired(name, "%s, which %s names, is not in %s", name, cfg.List, cfg.LQ)
+	}
+	rule.shared = true // the list leaves clean pictures over
+	p.byRule(rule, cfg.GT)
+	return p, nil
+}
+
+func (p *Pairing) unpaired(file, problem string, args ...any) {
+	p.Unpaired = append(p.Unpaired, UnpairedFile{file, fmt.Sprintf(problem, args...)})
+}
+
+// split tells degraded and clean pictures in one folder apart.
+func (p *Pairing) split(rule pairRule) {
+	var lq, gt []string
+	for i, name := range p.LQ.names {
+		if _, degraded := rule.lq.cut(p.LQ.stem(i)); degraded {
+			lq = append(lq, name)
+		} else {
+			gt = append(gt, name)
+		}
+	}
+	p.LQ.setNames(lq)
+	p.GT.setNames(gt)
+}
+
+// byRule pairs by names. The folder of the clean pictures is for messages.
+func (p *Pairing) byRule(rule pairRule, gtDir string) {
+	key := func(s *Images, i int) string {
+		if rule.folders {
+			return s.key(i)
+		}
+		return s.stem(i)
+	}
+	clean := make(map[string][]int, p.GT.Len())
+	for i := range p.GT.Len() {
+		k := key(p.GT, i)
+		clean[k] = append(clean[k], i)
+	}
+	used := make([]bool, p.GT.Len())
+	for i := range p.LQ.Len() {
+		dir, stem := path.Split(key(p.LQ, i))
+		stem, err := rule.cleanStem(stem)
+		if err != nil {
+			p.unpaired(p.LQ.Name(i), "%s %v", p.LQ.Name(i), err)
+			continue
+		}
+		at, problem := p.choose(i, dir+stem, gtDir, clean[dir+stem])
+		if problem != "" {
+			p.unpaired(p.LQ.Name(i), "%s", problem)
+			continue
+		}
+		used[at] = true
+		p.Pairs = append(p.Pairs, PairIndex{i, at})
+	}
+	for i, ok := range used {
+		if !ok && !rule.shared && len(clean[key(p.GT, i)]) == 1 {
+			p.unpaired(p.GT.Name(i), "%s has no degraded partner", p.GT.Name(i))
+		}
+	}
+}
+
+// choose returns the clean picture for degraded picture i among the candidates of its key.
+func (p *Pairing) choose(i int, key, gtDir string, candidates []int) (at int, problem string) {
+	switch len(candidates) {
+	case 0:
+		return 0, fmt.Sprintf("%s has no clean partner named %s.* in %s", p.LQ.Name(i), key, gtDir)
+	case 1:
+		return candidates[0], ""
+	}
+	for _, c := range candidates { // the same name in several formats: prefer the same extension
+		if path.Ext(p.GT.names[c]) == path.Ext(p.LQ.names[i]) {
+			return c, ""
+		}
+	}
+	return 0, fmt.Sprintf("%s has several clean partners: %s and %s", p.LQ.Name(i), p.GT.Name(candidates[0]), p.GT.Name(candidates[1]))
+}
+
+// byList pairs as a list file says.
+func (p *Pairing) byList(lines [][]string, file string) {
+	lqBase, gtBase := p.LQ.byBase(), p.GT.byBase()
+	for _, line := range lines {
+		lq, gt, ok := p.listedPair(lqBase, gtBase, line)
+		if !ok {
+			p.unpaired(line[0], "%s and %s, which %s names, are not both there", line[0], line[1], file)
+			continue
+		}
+		p.Pairs = append(p.Pairs, PairIndex{lq, gt})
+	}
+}
+
 // Paired reads degraded and clean pictures from two folders, in the order of the degraded names.
 type Paired struct {
 	cfg    PairedConfig
 	lq, gt *Images
-	match  []int // of degraded picture i, its clean one
+	pairs  []PairIndex
 }
 
 // NewPaired lists both folders, matches names and compares sizes (reading only the headers), so
 // that every problem of the data is reported at once and before training.
 func NewPaired(cfg PairedConfig) (*Paired, error) {
-	if cfg.Rule == "" {
-		cfg.Rule = PairSame
+	if cfg.Patch < 0 || cfg.TrimGT < 0 {
+		return nil, fmt.Errorf("patch size %d and trim %d must not be negative", cfg.Patch, cfg.TrimGT)
 	}
-	if cfg.Rule != PairSame && cfg.Rule != PairPrefix && cfg.Rule != PairRain {
-		return nil, fmt.Errorf("unknown pairing rule %q: possible are %q, %q, %q", cfg.Rule, PairSame, PairPrefix, PairRain)
+	p, err := Pair(cfg)
+	if err != nil {
+		return nil, err
 	}
-	if cfg.Patch < 0 {
-		return nil, fmt.Errorf("patch size is %d, must not be negative", cfg.Patch)
-	}
-	d := &Paired{cfg: cfg}
-	var err error
-	if d.lq, err = FromDir(cfg.LQ); err != nil {
-		return nil, fmt.Errorf("degraded pictures: %w", err)
-	}
-	if d.gt, err = FromDir(cfg.GT); err != nil {
-		return nil, fmt.Errorf("clean pictures: %w", err)
-	}
+	d := &Paired{cfg: cfg, lq: p.LQ, gt: p.GT, pairs: p.Pairs}
 	d.gt.cache = d.lq.cache
 	if cfg.CacheBytes > 0 {
 		d.lq.LimitCache(cfg.CacheBytes)
 	}
-	if err := d.pair(); err != nil {
+	if err := d.report("cannot be paired (rule \""+cmp.Or(cfg.Rule, PairSame)+"\")", p.problems()); err != nil {
 		return nil, err
 	}
 	return d, d.checkSizes()
 }
 
-// pair fills match.
-func (d *Paired) pair() error {
-	clean := make(map[string][]int, d.gt.Len())
-	for i := range d.gt.Len() {
-		key := d.cleanKey(i)
-		clean[key] = append(clean[key], i)
+func (p *Pairing) problems() []string {
+	var all []string
+	for _, u := range p.Unpaired {
+		all = append(all, u.Problem)
 	}
-	var problems []string
-	used := make([]bool, d.gt.Len())
-	for i := range d.lq.Len() {
-		key, err := d.lqKey(i)
-		if err != nil {
-			problems = append(problems, err.Error())
-			continue
-		}
-		at, problem := d.choose(i, key, clean[key])
-		if problem != "" {
-			problems = append(problems, problem)
-			continue
-		}
-		used[at] = true
-		d.match = append(d.match, at)
-	}
-	for i, ok := range used {
-		if !ok && d.cfg.Rule != PairPrefix && len(clean[d.cleanKey(i)]) == 1 {
-			problems = append(problems, fmt.Sprintf("%s has no degraded partner in %s", d.gt.Name(i), d.cfg.LQ))
-		}
-	}
-	return d.report("cannot be paired (rule \""+d.cfg.Rule+"\")", problems)
+	return all
 }
-
-// choose returns the clean picture for degraded picture i among the candidates of its key.
-func (d *Paired) choose(i int, key string, candidates []int) (at int, problem string) {
-	switch len(candidates) {
-	case 0:
-		return 0, fmt.Sprintf("%s has no clean partner named %s.* in %s", d.lq.Name(i), key, d.cfg.GT)
-	case 1:
-		return candidates[0], ""
-	}
-	for _, c := range candidates { // the same name in several formats: prefer the same extension
-		if path.Ext(d.gt.names[c]) == path.Ext(d.lq.names[i]) {
-			return c, ""
-		}
-	}
-	return 0, fmt.Sprintf("%s has several clean partners: %s and %s", d.lq.Name(i), d.gt.Name(candidates[0]), d.gt.Name(candidates[1]))
-}
-
-// cleanKey is what identifies a clean picture.
-func (d *Paired) cleanKey(i int) string {
-	if d.cfg.Rule == PairSame {
-		return withoutExt(d.gt.names[i])
-	}
-	return d.gt.stem(i)
-}
-
-// lqKey is the cleanKey that degraded picture i asks for.
-func (d *Paired) lqKey(i int) (string, error) {
-	switch d.cfg.Rule {
-	case PairPrefix:
-		key, _, _ := strings.Cut(d.lq.stem(i), "_")
-		return key, nil
-	case PairRain:
-		number, ok := strings.CutPrefix(d.lq.stem(i), "rain-")
-		if !ok {
-			return "", fmt.Errorf("%s is not named rain-NUMBER", d.lq.Name(i))
-		}
-		return "norain-" + number, nil
-	}
-	return withoutExt(d.lq.names[i]), nil
-}
-
-func withoutExt(name string) string { return strings.TrimSuffix(name, path.Ext(name)) }
 
 // checkSizes compares the dimensions of all pairs.
 func (d *Paired) checkSizes() error {
 	var problems []string
-	for i, j := range d.match {
-		w, h, err := d.lq.size(i)
+	for n, pair := range d.pairs {
+		w, h, err := d.lq.size(pair.LQ)
 		if err != nil {
 			return err
 		}
-		gw, gh, err := d.gt.size(j)
+		gw, gh, err := d.gt.size(pair.GT)
 		if err != nil {
 			return err
+		}
+		if border := 2 * d.cfg.TrimGT; n == 0 && border > 0 && gw == w+border && gh == h+border {
+			d.gt.trim, gw, gh = d.cfg.TrimGT, w, h // in copies that were trimmed already, there is nothing to cut
 		}
 		if w != gw || h != gh {
-			problems = append(problems, fmt.Sprintf("%s has %dx%d pixels, %s has %dx%d", d.lq.Name(i), w, h, d.gt.Name(j), gw, gh))
+			problems = append(problems, fmt.Sprintf("%s has %dx%d pixels, %s has %dx%d", d.lq.Name(pair.LQ), w, h, d.gt.Name(pair.GT), gw, gh))
 		}
 	}
 	return d.report("differ in size", problems)
@@ -164,17 +220,11 @@ func (d *Paired) report(what string, problems []string) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	const show = 5
-	more := ""
-	if len(problems) > show {
-		more = fmt.Sprintf("; and %d more", len(problems)-show)
-	}
-	return fmt.Errorf("pictures in %s and %s %s: %s%s", d.cfg.LQ, d.cfg.GT, what,
-		strings.Join(problems[:min(show, len(problems))], "; "), more)
+	return fmt.Errorf("pictures in %s and %s %s: %s", d.cfg.LQ, d.cfg.GT, what, firstFew(problems))
 }
 
-// Len is the number of degraded pictures.
-func (d *Paired) Len() int { return len(d.match) }
+// Len is the number of pairs.
+func (d *Paired) Len() int { return len(d.pairs) }
 
 // Classes returns the one class.
 func (d *Paired) Classes() []string {
@@ -186,17 +236,18 @@ func (d *Paired) Classes() []string {
 
 // Sample implements Dataset. Name is the file of the degraded picture.
 func (d *Paired) Sample(epoch, index int) (Sample, error) {
-	lq, err := d.lq.load(index)
+	pair := d.pairs[index]
+	lq, err := d.lq.load(pair.LQ)
 	if err != nil {
 		return Sample{}, err
 	}
-	gt, err := d.gt.load(d.match[index])
+	gt, err := d.gt.load(pair.GT)
 	if err != nil {
 		return Sample{}, err
 	}
-	s := Sample{Name: d.lq.Name(index)}
+	s := Sample{Name: d.lq.Name(pair.LQ)}
 	if lq.w != gt.w || lq.h != gt.h { // a file was replaced since the check
-		return s, fmt.Errorf("%s has %dx%d pixels, %s has %dx%d: pairs must be equal in size", s.Name, lq.w, lq.h, d.gt.Name(d.match[index]), gt.w, gt.h)
+		return s, fmt.Errorf("%s has %dx%d pixels, %s has %dx%d: pairs must be equal in size", s.Name, lq.w, lq.h, d.gt.Name(pair.GT), gt.w, gt.h)
 	}
 	rng := stream(d.cfg.Seed, epoch, index)
 	x, y, w, h := 0, 0, lq.w, lq.h
