@@ -1,0 +1,123 @@
+package benchmark
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/godcpt/godcpt/datasets/imageio"
+)
+
+// In returns the layout in which the split lies in a folder: the first whose folders are there. The error
+// says what folders are expected.
+func (sp *Split) In(dir string) (Layout, error) {
+	for _, l := range sp.Layouts {
+		if l.isIn(dir) {
+			return l, nil
+		}
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return Layout{}, fmt.Errorf("cannot read the data set's folder: %w", err)
+	}
+	return Layout{}, fmt.Errorf("%s does not hold %s: expected there %s", dir, sp.Name, sp.expected())
+}
+
+// expected says what folders a copy may have.
+func (sp *Split) expected() string {
+	var ways []string
+	for _, l := range sp.Layouts {
+		ways = append(ways, l.String())
+	}
+	return strings.Join(ways, ", or ")
+}
+
+// String names the folders.
+func (l Layout) String() string {
+	switch {
+	case l.LQ != "" && l.LQ != l.GT:
+		return l.LQ + " and " + l.GT
+	case l.GT == ".":
+		return "the pictures themselves"
+	}
+	return l.GT
+}
+
+// Under returns the layout with the paths that it has in the given folder of the set.
+func (l Layout) Under(dir string) Layout {
+	for _, p := range []*string{&l.LQ, &l.GT, &l.List} {
+		if *p != "" {
+			*p = filepath.Join(dir, filepath.FromSlash(*p))
+		}
+	}
+	return l
+}
+
+// isIn reports whether the layout's folders are in dir.
+func (l Layout) isIn(dir string) bool {
+	at := l.Under(dir)
+	if l.List != "" {
+		if _, err := os.Stat(at.List); err != nil {
+			return false
+		}
+	}
+	return (l.LQ == "" || holdsPictures(dir, l.LQ)) && holdsPictures(dir, l.GT)
+}
+
+// holdsPictures reports whether a folder, or one of those that a pattern means, is in dir and holds a
+// picture, in itself or, unless it is dir, below.
+func holdsPictures(dir, pattern string) bool {
+	root := os.DirFS(dir)
+	found, err := fs.Glob(root, pattern)
+	if err != nil {
+		return false
+	}
+	for _, name := range found {
+		if hasPicture(root, name, name != ".") {
+			return true
+		}
+	}
+	return false
+}
+
+var errFound = errors.New("found")
+
+// hasPicture reports whether there is a picture in a folder or, if below, in those below it.
+func hasPicture(root fs.FS, dir string, below bool) bool {
+	err := fs.WalkDir(root, dir, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && name != dir && (!below || strings.HasPrefix(entry.Name(), ".")):
+			return fs.SkipDir
+		case !entry.IsDir() && name != dir && imageio.IsImage(name):
+			return errFound
+		}
+		return nil
+	})
+	return errors.Is(err, errFound)
+}
+
+// DefaultDir returns the folder of a set in the folder of all data: the one that is called so, ignoring
+// case and hyphens, else the one that would be.
+func (s *Set) DefaultDir(root string) string {
+	dir := filepath.Join(root, s.Name)
+	if _, err := os.Stat(dir); err == nil {
+		return dir
+	}
+	if root == "" {
+		root = "."
+	}
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return dir
+	}
+	for _, e := range entries {
+		if s.called(e.Name()) {
+			return filepath.Join(root, e.Name())
+		}
+	}
+	return dir
+}
