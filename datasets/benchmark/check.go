@@ -135,7 +135,8 @@ func plan(dir, as string) (*Report, error) {
 	}
 	matches, couldBe := Recognise(dir)
 	if !slices.ContainsFunc(matches, Match.isNamed) {
-		r.planFolders()
+		const depth = 2 // SOTS/outdoor
+		r.planFolders(dir, depth)
 	}
 	if len(r.Parts) == 0 {
 		r.CouldBe = couldBe
@@ -198,26 +199,34 @@ func (r *Report) add(matches []Match) {
 	}
 }
 
-// planFolders looks for sets in the folders of a folder.
-func (r *Report) planFolders() {
-	entries, err := os.ReadDir(r.Dir)
-	if err != nil {
+// planFolders looks for sets in the folders of a folder, by their names, and in those of the folders that
+// are none, so deep.
+func (r *Report) planFolders(dir string, depth int) {
+	entries, err := os.ReadDir(dir)
+	if err != nil || depth == 0 {
 		return
 	}
+	var others []string
+	before := len(r.Parts)
 	for _, e := range entries {
 		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
 			continue
 		}
-		sub := filepath.Join(r.Dir, e.Name())
+		sub := filepath.Join(dir, e.Name())
 		matches, _ := Recognise(sub)
 		matches = slices.DeleteFunc(matches, func(m Match) bool { return !m.isNamed() || !within(m.at().GT, sub) })
-		if len(matches) == 0 {
-			r.Others = append(r.Others, sub)
-		}
 		r.add(matches)
+		if len(matches) > 0 {
+			continue
+		}
+		found := len(r.Parts)
+		r.planFolders(sub, depth-1)
+		if len(r.Parts) == found && hasPicture(os.DirFS(dir), e.Name(), true) {
+			others = append(others, sub)
+		}
 	}
-	if len(r.Parts) == 0 {
-		r.Others = nil
+	if len(r.Parts) > before {
+		r.Others = append(r.Others, others...)
 	}
 }
 

@@ -100,24 +100,20 @@ func hasPicture(root fs.FS, dir string, below bool) bool {
 	return errors.Is(err, errFound)
 }
 
-// DefaultDir returns the folder of a set in the folder of all data: the one that is called so, ignoring
-// case and hyphens, else the one that would be.
+// DefaultDir returns the folder of a set in the folder of all data: one that is called so, also by an
+// alias, ignoring case and hyphens, else the one that would be.
 func (s *Set) DefaultDir(root string) string {
-	dir := filepath.Join(root, s.Name)
-	if _, err := os.Stat(dir); err == nil {
-		return dir
+	for _, name := range s.names() {
+		dir := filepath.Join(root, filepath.FromSlash(name))
+		if _, err := os.Stat(dir); err == nil {
+			return dir
+		}
 	}
-	if root == "" {
-		root = "."
-	}
-	entries, err := os.ReadDir(root)
-	if err != nil {
-		return dir
-	}
+	entries, _ := os.ReadDir(filepath.Clean(root)) // if there is no such folder, nothing is in it
 	for _, e := range entries {
 		if s.called(e.Name()) {
 			return filepath.Join(root, e.Name())
 		}
 	}
-	return dir
+	return filepath.Join(root, s.Name)
 }
