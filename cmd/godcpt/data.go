@@ -16,7 +16,7 @@ func (p *program) dataCommand() *cobra.Command {
 		Use:   "data",
 		Short: "Get, check, make and pack images to train and test on",
 		Long:  dataLong,
-	})
+	}, p.dataListCommand(), p.dataCheckCommand(), p.dataGetCommand())
 }
 
 // groupCommand makes cmd a command that only has verbs of its own.

@@ -18,10 +18,19 @@ type officialNames struct {
 
 func newOfficialNames(pattern string, count int) officialNames {
 	o := officialNames{pattern: fullMatch(pattern)}
-	if pattern != "" {
-		if all, ok := enumerate(pattern, count); ok && len(all) == count {
-			o.all = all
-		}
+	const extensions = 4 // each name may have so many
+	all, ok := enumerate(pattern, extensions*count)
+	if !ok {
+		return o
+	}
+	stems := map[string]bool{}
+	all = slices.DeleteFunc(all, func(name string) bool {
+		before := stems[stem(name)]
+		stems[stem(name)] = true
+		return before
+	})
+	if len(all) == count {
+		o.all = all
 	}
 	return o
 }
