@@ -39,7 +39,8 @@ type Data struct {
 	Test  []Set  `yaml:"test,omitempty"` // whole images, never trained on
 }
 
-// Set is one data set: clean images to degrade (Images, Degrade) or a folder of pairs (LQ, GT).
+// Set is one data set: clean images to degrade (Images, Degrade), a folder of pairs (LQ, GT), or a published
+// set by its name (Benchmark; with Degrade if its images are clean and are not to be degraded as usual).
 // In the training list the sets of one name are one class of the degradation classifier.
 type Set struct {
 	Name    string         `yaml:"name"`
@@ -47,8 +48,14 @@ type Set struct {
 	Degrade map[string]any `yaml:"degrade,omitempty"` // kind and its parameters: see package degrade
 	LQ      string         `yaml:"lq,omitempty"`      // folder of degraded images
 	GT      string         `yaml:"gt,omitempty"`      // folder of clean images
-	Pair    string         `yaml:"pair,omitempty"`    // same (default), prefix or rain: see datasets.PairedConfig
+	Pair    string         `yaml:"pair,omitempty"`    // same (default), name, prefix, rain, two patterns: see datasets.PairedConfig
+	List    string         `yaml:"list,omitempty"`    // text file that names the images or pairs to use: see datasets.FromList
 	Enlarge int            `yaml:"enlarge,omitempty"` // times the set is repeated in an epoch; 0 means 1
+
+	Benchmark string `yaml:"benchmark,omitempty"` // SET or SET/SPLIT of package benchmark
+	Dir       string `yaml:"dir,omitempty"`       // folder of the benchmark; default: that of its name
+
+	trimGT int // of a benchmark, when it was located
 }
 
 // Stages of a recipe.
@@ -187,20 +194,33 @@ func (r *Recipe) checkClassifier(network Network) error {
 }
 
 func (s Set) validate() error {
-	synthetic, paired := s.Images != "" || s.Degrade != nil, s.LQ != "" || s.GT != ""
+	synthetic, paired := s.Images != "" || s.Degrade != nil && s.Benchmark == "", s.LQ != "" || s.GT != ""
 	switch {
 	case s.Name == "":
 		return errors.New("data: a set has no name")
+	case s.Benchmark != "":
+		if err := s.validateBenchmark(); err != nil {
+			return fmt.Errorf("data set %s: %w", s.Name, err)
+		}
+		synthetic = s.Degrade != nil
+	case s.Dir != "":
+		return fmt.Errorf("data set %s: dir belongs to benchmark", s.Name)
 	case synthetic == paired:
-		return fmt.Errorf("data set %s: give images and degrade, or lq and gt", s.Name)
+		return fmt.Errorf("data set %s: give images and degrade, or lq and gt, or benchmark", s.Name)
 	case synthetic && (s.Images == "" || s.Degrade == nil):
 		return fmt.Errorf("data set %s: images and degrade belong together", s.Name)
 	case paired && (s.LQ == "" || s.GT == ""):
 		return fmt.Errorf("data set %s: lq and gt belong together", s.Name)
 	case synthetic && s.Pair != "":
 		return fmt.Errorf("data set %s: pair belongs to lq and gt", s.Name)
-	case s.Enlarge < 0:
+	case strings.HasPrefix(s.Images, samplePrefix) && s.List != "":
+		return fmt.Errorf("data set %s: list belongs to a folder", s.Name)
+	}
+	if s.Enlarge < 0 {
 		return fmt.Errorf("data set %s: enlarge is %d; it must not be negative", s.Name, s.Enlarge)
+	}
+	if err := datasets.CheckPairRule(s.Pair); err != nil {
+		return fmt.Errorf("data set %s: %w", s.Name, err)
 	}
 	if synthetic {
 		if _, err := s.degradation(); err != nil {
@@ -256,21 +276,41 @@ func (d Data) open(sets []Set, seed uint64, patch int, eval bool) (datasets.Data
 }
 
 func (d Data) openSet(s Set, pictures map[string]*datasets.Images, seed uint64, patch int, eval bool) (datasets.Dataset, error) {
+	located, err := d.locate(s)
+	if err != nil {
+		return nil, err
+	}
+	byName := s.Benchmark != ""
+	s = located
+	list := ""
+	if s.List != "" {
+		list = d.path(s.List)
+	}
+	if s.LQ != "" && s.LQ == s.GT && !byName {
+		if err := d.explain(s, nil); err != nil { // each image would be its own partner
+			return nil, err
+		}
+	}
 	if s.LQ != "" {
-		return datasets.NewPaired(datasets.PairedConfig{
-			LQ: d.path(s.LQ), GT: d.path(s.GT), Rule: s.Pair, Class: s.Name, Patch: patch, Seed: seed, Eval: eval,
+		pairs, err := datasets.NewPaired(datasets.PairedConfig{
+			LQ: d.path(s.LQ), GT: d.path(s.GT), Rule: s.Pair, List: list, TrimGT: s.trimGT, Class: s.Name, Patch: patch, Seed: seed, Eval: eval,
 		})
+		if err != nil && !byName {
+			err = d.explain(s, err)
+		}
+		return pairs, err
 	}
 	degradation, err := s.degradation()
 	if err != nil {
 		return nil, err
 	}
-	images := pictures[s.Images]
+	key := s.Images + "\n" + list
+	images := pictures[key]
 	if images == nil {
-		if images, err = d.images(s.Images); err != nil {
+		if images, err = d.images(s, list); err != nil {
 			return nil, err
 		}
-		pictures[s.Images] = images
+		pictures[key] = images
 	}
 	return datasets.NewSynthetic(images, datasets.SyntheticConfig{
 		Degradations: []degrade.Degradation{degradation}, Classes: []string{s.Name}, Patch: patch, Seed: seed, Eval: eval,
@@ -280,10 +320,17 @@ func (d Data) openSet(s Set, pictures map[string]*datasets.Images, seed uint64, 
 // samplePrefix marks the images that ship with the module.
 const samplePrefix = "sample:"
 
-func (d Data) images(name string) (*datasets.Images, error) {
-	part, ok := strings.CutPrefix(name, samplePrefix)
-	if !ok {
-		return datasets.FromDir(d.path(name))
+func (d Data) images(s Set, list string) (*datasets.Images, error) {
+	part, ok := strings.CutPrefix(s.Images, samplePrefix)
+	switch {
+	case ok:
+	case list != "":
+		return datasets.FromList(d.path(s.Images), list)
+	default:
+		if err := d.explain(s, nil); err != nil { // a folder of pairs, all of which would be taken for clean
+			return nil, err
+		}
+		return datasets.FromDir(d.path(s.Images))
 	}
 	patterns := map[string]string{"train": sample.Train, "test": sample.Test}
 	pattern, ok := patterns[part]

@@ -134,7 +134,7 @@ func plan(dir, as string) (*Report, error) {
 		return r, nil
 	}
 	matches, couldBe := Recognise(dir)
-	if !slices.ContainsFunc(matches, Match.isNamed) {
+	if !slices.ContainsFunc(matches, Match.Named) {
 		const depth = 2 // SOTS/outdoor
 		r.planFolders(dir, depth)
 	}
@@ -180,8 +180,8 @@ func forced(dir, as string) ([]Match, error) {
 	return nil, fmt.Errorf("%s does not hold %s. Expected there\n%s", dir, as, strings.Join(expected, "\n"))
 }
 
-// isNamed reports whether the set's folder bears its name.
-func (m Match) isNamed() bool { return m.named > 0 }
+// Named reports whether the set's folder bears its name, so that the match is no guess.
+func (m Match) Named() bool { return m.named > 0 }
 
 func (r *Report) add(matches []Match) {
 	for _, m := range matches {
@@ -214,7 +214,7 @@ func (r *Report) planFolders(dir string, depth int) {
 		}
 		sub := filepath.Join(dir, e.Name())
 		matches, _ := Recognise(sub)
-		matches = slices.DeleteFunc(matches, func(m Match) bool { return !m.isNamed() || !within(m.at().GT, sub) })
+		matches = slices.DeleteFunc(matches, func(m Match) bool { return !m.Named() || !within(m.at().GT, sub) })
 		r.add(matches)
 		if len(matches) > 0 {
 			continue

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/godcpt/godcpt/datasets"
 	"github.com/godcpt/godcpt/datasets/imageio"
 )
 
@@ -55,6 +56,21 @@ func (l Layout) Under(dir string) Layout {
 	return l
 }
 
+// Absolute returns the layout, given with the paths that it has here, with absolute ones.
+func (l Layout) Absolute() (Layout, error) {
+	for _, p := range []*string{&l.LQ, &l.GT, &l.List} {
+		if *p == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(*p)
+		if err != nil {
+			return l, err
+		}
+		*p = absolute
+	}
+	return l, nil
+}
+
 // isIn reports whether the layout's folders are in dir.
 func (l Layout) isIn(dir string) bool {
 	at := l.Under(dir)
@@ -62,6 +78,10 @@ func (l Layout) isIn(dir string) bool {
 		if _, err := os.Stat(at.List); err != nil {
 			return false
 		}
+	}
+	if l.LQ != "" && l.LQ == l.GT { // the names tell
+		p, err := datasets.Pair(at.config())
+		return err == nil && len(p.Pairs) > 0
 	}
 	return (l.LQ == "" || holdsPictures(dir, l.LQ)) && holdsPictures(dir, l.GT)
 }
