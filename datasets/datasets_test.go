@@ -453,6 +453,7 @@ func TestPairedErrors(t *testing.T) {
 		{"several partners", "prefix", []file{{"lq/a_1.tif", 4, 4}, {"gt/a.png", 4, 4}, {"gt/sub/a.png", 4, 4}}, []string{"several clean partners"}},
 		{"not a rain name", "rain", []file{{"lq/a.png", 4, 4}, {"gt/norain-1.png", 4, 4}}, []string{"lq/a.png is not named rain-*"}},
 		{"unknown rule", "suffix", nil, []string{`"suffix"`, `"same"`, `"prefix"`, `"rain"`, `"low*=normal*"`}},
+		{"unequal numbers", "order", []file{{"lq/a.png", 4, 4}, {"lq/b.png", 4, 4}, {"gt/a.png", 4, 4}}, []string{"2 degraded and 1 clean"}},
 		{"two stars", "*_*=*", nil, []string{`"*_*=*"`}},
 		{"a folder in a rule", "a/*=*", nil, []string{`"a/*=*"`}},
 		{"another sub-folder", "a*=b*", []file{{"lq/1/a1.png", 4, 4}, {"gt/2/b1.png", 4, 4}}, []string{"a1.png has no clean partner named 1/b1.*"}},

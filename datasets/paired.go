@@ -11,7 +11,7 @@ import (
 // PairedConfig configures Paired. LQ and GT are required.
 type PairedConfig struct {
 	LQ, GT     string // folders of degraded and clean pictures, or patterns of folders: see FromDir
-	Rule       string // PairSame (also if empty), PairName, PairPrefix, PairRain or two patterns
+	Rule       string // PairSame (also if empty), PairName, PairPrefix, PairRain, PairOrder or two patterns
 	List       string // file that names the pictures to use, or the pairs: see FromList; "": all
 	TrimGT     int    // pixels that are cut at each side of clean pictures if they are larger by just that
 	Class      string // class name; empty: the name of folder LQ
@@ -51,7 +51,10 @@ func Pair(cfg PairedConfig) (*Pairing, error) {
 	if p.GT, err = FromDir(cfg.GT); err != nil {
 		return nil, fmt.Errorf("clean pictures: %w", err)
 	}
-	if rule.splits() && filepath.Clean(cfg.LQ) == filepath.Clean(cfg.GT) {
+	switch {
+	case filepath.Clean(cfg.LQ) != filepath.Clean(cfg.GT):
+		p.separate()
+	case rule.splits():
 		p.split(rule)
 	}
 	if cfg.List == "" {
@@ -78,13 +81,13 @@ func (p *Pairing) unpaired(file, problem string, args ...any) {
 	p.Unpaired = append(p.Unpaired, UnpairedFile{file, fmt.Sprintf(problem, args...)})
 }
 
-// split tells degraded and clean pictures in one folder apart.
+// split tells degraded and clean pictures in one folder apart, and from others that may lie there.
 func (p *Pairing) split(rule pairRule) {
 	var lq, gt []string
 	for i, name := range p.LQ.names {
 		if _, degraded := rule.lq.cut(p.LQ.stem(i)); degraded {
 			lq = append(lq, name)
-		} else {
+		} else if _, clean := rule.gt.cut(p.LQ.stem(i)); clean {
 			gt = append(gt, name)
 		}
 	}
@@ -92,8 +95,45 @@ func (p *Pairing) split(rule pairRule) {
 	p.GT.setNames(gt)
 }
 
+// separate leaves the pictures of a folder out of the other one if it lies in that.
+func (p *Pairing) separate() {
+	drop := func(from, inner *Images) {
+		in := make(map[string]bool, inner.Len())
+		for i := range inner.Len() {
+			in[inner.Name(i)] = true
+		}
+		var kept []string
+		for i, name := range from.names {
+			if !in[from.Name(i)] {
+				kept = append(kept, name)
+			}
+		}
+		from.setNames(kept)
+	}
+	if p.LQ.Len() < p.GT.Len() {
+		drop(p.GT, p.LQ)
+	} else {
+		drop(p.LQ, p.GT)
+	}
+}
+
+// byOrder pairs the first degraded picture with the first clean one, and so on.
+func (p *Pairing) byOrder() {
+	if p.LQ.Len() != p.GT.Len() {
+		p.unpaired(p.LQ.Name(0), "there are %d degraded and %d clean pictures from %s on, which cannot be paired by their order", p.LQ.Len(), p.GT.Len(), p.LQ.Name(0))
+		return
+	}
+	for i := range p.LQ.Len() {
+		p.Pairs = append(p.Pairs, PairIndex{i, i})
+	}
+}
+
 // byRule pairs by names. The folder of the clean pictures is for messages.
 func (p *Pairing) byRule(rule pairRule, gtDir string) {
+	if rule.order {
+		p.byOrder()
+		return
+	}
 	key := func(s *Images, i int) string {
 		if rule.folders {
 			return s.key(i)

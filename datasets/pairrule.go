@@ -23,6 +23,9 @@ const (
 	PairPrefix = "prefix"
 	// PairRain: rain-NNN belongs to norain-NNN, as in Rain100L. It is short for "rain-*=norain-*".
 	PairRain = "rain"
+	// PairOrder: the pictures of equal position when both folders are sorted by name, as in DPDD, where
+	// 1P0A0917 belongs to 1P0A0916. Nothing tells if a picture is missing on each side.
+	PairOrder = "order"
 )
 
 // pairRule tells which clean name a degraded name asks for.
@@ -30,6 +33,7 @@ type pairRule struct {
 	name    string
 	lq, gt  namePattern // what names have to look like
 	prefix  bool        // the degraded name counts up to its first "_"
+	order   bool        // names do not count
 	folders bool        // sub-folders must be equal, too
 	shared  bool        // clean pictures may have any number of degraded ones, also none
 }
@@ -61,14 +65,16 @@ func parsePairRule(name string) (pairRule, error) {
 		return pairRule{name: name, shared: true}, nil
 	case PairPrefix:
 		return pairRule{name: name, prefix: true, shared: true}, nil
+	case PairOrder:
+		return pairRule{name: name, order: true}, nil
 	case PairRain:
 		return pairRule{name: name, lq: namePattern{before: "rain-"}, gt: namePattern{before: "norain-"}, folders: true}, nil
 	}
 	lq, gt, ok := strings.Cut(name, "=")
 	r := pairRule{name: name, folders: true}
 	if ok = ok && r.lq.parse(lq) && r.gt.parse(gt); !ok {
-		return r, fmt.Errorf("unknown pairing rule %q: possible are %q, %q, %q, %q, and two patterns such as %q (degraded name = clean name)",
-			name, PairSame, PairName, PairPrefix, PairRain, "low*=normal*")
+		return r, fmt.Errorf("unknown pairing rule %q: possible are %q, %q, %q, %q, %q, and two patterns such as %q (degraded name = clean name)",
+			name, PairSame, PairName, PairPrefix, PairRain, PairOrder, "low*=normal*")
 	}
 	return r, nil
 }
