@@ -71,12 +71,16 @@ func (p *program) check(cmd *cobra.Command, dir, as string) (*benchmark.Report, 
 			bar.Stop()
 		}
 	}()
-	return benchmark.Check(cmd.Context(), dir, benchmark.Options{As: as, Progress: func(done, total int) {
+	report, err := benchmark.Check(cmd.Context(), dir, benchmark.Options{As: as, Progress: func(done, total int) {
 		if bar == nil {
 			bar = progress.New(p.stderr, progress.Options{Title: "checking", Total: total, Unit: "pictures"})
 		}
 		bar.Step(done)
 	}})
+	if err == nil && bar != nil {
+		bar.Finish()
+	}
+	return report, err
 }
 
 func (p *program) writeCheck(r *benchmark.Report) {

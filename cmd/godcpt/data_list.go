@@ -48,7 +48,12 @@ func (p *program) listSets(sets []*benchmark.Set) error {
 	fmt.Fprintln(table, "NAME\tTASK\tPICTURES\tTABLES\tGET\tLICENCE")
 	for _, s := range sets {
 		var splits []string
-		for _, split := range s.Splits {
+		for i, split := range s.Splits {
+			const show = 4
+			if i == show {
+				splits = append(splits, fmt.Sprintf("%d more splits", len(s.Splits)-show))
+				break
+			}
 			n := split.GT
 			if split.Pairs() {
 				n = split.LQ

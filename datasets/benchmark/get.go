@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/gofrs/flock"
@@ -53,13 +54,16 @@ func (s *Set) Local() bool {
 	return true
 }
 
-// Direct reports whether Get can fetch the set from where it is published.
-func (s *Set) Direct() bool { return len(s.Files) > 0 }
+// Direct reports whether Get can fetch the set from where it is published. What is only offered without
+// encryption is left to a person.
+func (s *Set) Direct() bool {
+	return len(s.Files) > 0 && !slices.ContainsFunc(s.Files, func(f File) bool { return !download.Accepts(f.URL) })
+}
 
 // files returns the set's files. What only a person can fetch may lie in a folder or on a mirror as an
 // archive of the set's name.
 func (s *Set) files() []File {
-	if s.Direct() {
+	if len(s.Files) > 0 {
 		return s.Files
 	}
 	return []File{{URL: "", Unpack: unpack.Zip}}
@@ -269,13 +273,20 @@ func (s *Set) rootOf(unpacked string) (string, error) {
 // byHand is the error of a set that only a person can fetch: it says what to do.
 func (s *Set) byHand(out string) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s is offered on a web page only, so fetch it by hand:\n", s.Name)
+	fmt.Fprintf(&text, "%s is not offered so that it can be fetched safely without a person. By hand:\n", s.Name)
 	fmt.Fprintf(&text, "1. open %s and download the set\n", s.Home)
+	for _, f := range s.Files {
+		fmt.Fprintf(&text, "- %s\n", f.URL)
+	}
 	fmt.Fprintf(&text, "2. unpack it so that %s holds\n", out)
 	for i := range s.Splits {
 		fmt.Fprintf(&text, "- %s: %s\n", s.Splits[i].Name, s.Splits[i].expected())
 	}
 	fmt.Fprintf(&text, "3. godcpt data check %s\n", out)
-	fmt.Fprintf(&text, "An archive %s is unpacked by this command if it lies in %s", s.base(s.files()[0]), s.placeByHand())
+	var names []string
+	for _, f := range s.files() {
+		names = append(names, s.base(f))
+	}
+	fmt.Fprintf(&text, "Or put %s into %s, and run this again", strings.Join(names, ", "), s.placeByHand())
 	return errors.New(text.String())
 }

@@ -6,18 +6,19 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/godcpt/godcpt/datasets"
 	"github.com/godcpt/godcpt/datasets/imageio"
 )
 
-// In returns the layout in which the split lies in a folder: the first whose folders are there. The error
-// says what folders are expected.
+// In returns the layout in which the split lies in a folder: the first whose folders are there; of several
+// with these folders, the one by whose rule the pictures pair. The error says what folders are expected.
 func (sp *Split) In(dir string) (Layout, error) {
 	for _, l := range sp.Layouts {
 		if l.isIn(dir) {
-			return l, nil
+			return sp.bestRule(l, dir), nil
 		}
 	}
 	if _, err := os.Stat(dir); err != nil {
@@ -26,11 +27,34 @@ func (sp *Split) In(dir string) (Layout, error) {
 	return Layout{}, fmt.Errorf("%s does not hold %s: expected there %s", dir, sp.Name, sp.expected())
 }
 
+// bestRule returns the layout with the folders of l that leaves the fewest pictures in dir alone.
+func (sp *Split) bestRule(l Layout, dir string) Layout {
+	best, fewest := l, -1
+	var same []Layout
+	for _, o := range sp.Layouts {
+		if l.LQ != "" && o.LQ == l.LQ && o.GT == l.GT && o.List == l.List {
+			same = append(same, o)
+		}
+	}
+	if len(same) < 2 { // nothing to compare
+		return l
+	}
+	for _, o := range same {
+		p, err := datasets.Pair(o.Under(dir).config())
+		if err == nil && (fewest < 0 || len(p.Unpaired) < fewest) {
+			best, fewest = o, len(p.Unpaired)
+		}
+	}
+	return best
+}
+
 // expected says what folders a copy may have.
 func (sp *Split) expected() string {
 	var ways []string
 	for _, l := range sp.Layouts {
-		ways = append(ways, l.String())
+		if !slices.Contains(ways, l.String()) {
+			ways = append(ways, l.String())
+		}
 	}
 	return strings.Join(ways, ", or ")
 }

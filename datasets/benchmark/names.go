@@ -12,27 +12,53 @@ import (
 
 // officialNames are the file names that one side of a split has.
 type officialNames struct {
-	pattern *regexp.Regexp // nil: they are not known
-	all     []string       // nil if the pattern does not list them
+	pattern *regexp.Regexp      // nil: they are not known
+	all     []string            // nil if the pattern does not list them
+	key     func(string) string // by which names are compared
 }
 
 func newOfficialNames(pattern string, count int) officialNames {
 	o := officialNames{pattern: fullMatch(pattern)}
-	const extensions = 4 // each name may have so many
-	all, ok := enumerate(pattern, extensions*count)
+	const spellings = 16 // so many each name may have: extensions, zeros, words
+	all, ok := enumerate(pattern, spellings*count)
 	if !ok {
 		return o
 	}
-	stems := map[string]bool{}
-	all = slices.DeleteFunc(all, func(name string) bool {
-		before := stems[stem(name)]
-		stems[stem(name)] = true
-		return before
-	})
-	if len(all) == count {
-		o.all = all
+	for _, key := range []func(string) string{stem, numbers} {
+		if names := distinct(all, key); len(names) == count {
+			o.all, o.key = names, key
+			return o
+		}
 	}
 	return o
+}
+
+// distinct returns the longest of the names of each key, in their order.
+func distinct(names []string, key func(string) string) []string {
+	at := map[string]int{}
+	var all []string
+	for _, n := range names {
+		i, ok := at[key(n)]
+		switch {
+		case !ok:
+			at[key(n)] = len(all)
+			all = append(all, n)
+		case len(n) > len(all[i]):
+			all[i] = n
+		}
+	}
+	return all
+}
+
+var number = regexp.MustCompile(`\d+`)
+
+// numbers are the numbers in a file name: copies write them with and without zeros and words around.
+func numbers(name string) string {
+	all := number.FindAllString(stem(name), -1)
+	for i, n := range all {
+		all[i] = strings.TrimLeft(n, "0")
+	}
+	return strings.Join(all, " ")
 }
 
 // has reports whether a file name, without folder, is an official one, and whether it is but for its
@@ -50,15 +76,18 @@ func (o officialNames) has(name string) (ok bool, ext string) {
 	return false, ""
 }
 
-// missing lists the official names that are not among the given ones, whatever their extensions.
+// missing lists the official names that are not among the given ones, however they are spelled.
 func (o officialNames) missing(names []string) []string {
+	if o.all == nil {
+		return nil
+	}
 	there := map[string]bool{}
 	for _, n := range names {
-		there[stem(n)] = true
+		there[o.key(n)] = true
 	}
 	var missing []string
 	for _, n := range o.all {
-		if !there[stem(n)] {
+		if !there[o.key(n)] {
 			missing = append(missing, n)
 		}
 	}

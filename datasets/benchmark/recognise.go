@@ -102,7 +102,7 @@ func candidates(dir string, sets []*Set) []candidate {
 					if up != "." && !l.liesIn(root, absolute) || !l.isIn(root) {
 						continue
 					}
-					c := candidate{Match: Match{Set: set, Split: split, Dir: root, Layout: l}}
+					c := candidate{Match: Match{Set: set, Split: split, Dir: root, Layout: split.bestRule(l, root)}}
 					c.places = c.at().LQ + "\n" + c.at().GT
 					c.examine(filepath.Join(absolute, up), lists)
 					all = append(all, c)
