@@ -68,8 +68,8 @@ func TestBenchmarkSetErrors(t *testing.T) {
 	root := benchmarkData(t)
 	for set, want := range map[string]string{
 		"{name: x, benchmark: Rain100M}":                                     "did you mean Rain100",
-		"{name: x, benchmark: GoPro}":                                        "write GoPro/train or GoPro/test",
-		"{name: x, benchmark: GoPro/val}":                                    `no split "val": write GoPro/train or GoPro/test`,
+		"{name: x, benchmark: GoPro}":                                        "several splits: write GoPro/",
+		"{name: x, benchmark: GoPro/val}":                                    `no split "val": write GoPro/`,
 		"{name: x, benchmark: Rain100L, lq: a}":                              "leave images, lq, gt, pair and list out",
 		"{name: x, benchmark: Rain100L, degrade: {kind: noise}}":             "leave degrade out",
 		"{name: x, benchmark: BSDS500/train}":                                "add degrade",
@@ -81,8 +81,8 @@ func TestBenchmarkSetErrors(t *testing.T) {
 		"{name: x, images: Kodak24, list: none.txt, degrade: {kind: noise}}": "cannot read the list",
 
 		// Found when the folders are opened.
-		"{name: x, benchmark: Rain100H}":                        "godcpt data get Rain100H",
-		"{name: x, benchmark: Rain100H, dir: Kodak24}":          "godcpt data check " + filepath.Join(root, "Kodak24") + " --as Rain100H",
+		"{name: x, benchmark: WED}":                             "godcpt data get WED",
+		"{name: x, benchmark: Rain100H/test, dir: Kodak24}":     "godcpt data check " + filepath.Join(root, "Kodak24") + " --as Rain100H",
 		"{name: x, lq: rain_100l, gt: rain_100l, pair: prefix}": "write benchmark: Rain100L and dir: " + filepath.Join(root, "rain_100l"),
 		"{name: x, lq: rain_100l/rain, gt: rain_100l/clean}":    "write benchmark: Rain100L and dir: ",
 		"{name: x, images: rain_100l, degrade: {kind: noise}}":  "write benchmark: Rain100L and dir: ",

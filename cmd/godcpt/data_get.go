@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -56,9 +55,6 @@ stopped.`,
 }
 
 func (p *program) getSet(cmd *cobra.Command, set *benchmark.Set, out string) error {
-	if err := os.MkdirAll(filepath.Dir(filepath.Clean(out)), 0o755); err != nil {
-		return fmt.Errorf("cannot make the folder for data sets: %w", err)
-	}
 	var bar *progress.Bar
 	current := ""
 	defer func() {

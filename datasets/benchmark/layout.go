@@ -56,12 +56,20 @@ func (sp *Split) expected() string {
 			ways = append(ways, l.String())
 		}
 	}
+	const show = 3
+	if len(ways) > show {
+		ways = append(ways[:show], fmt.Sprintf("in %d other ways (godcpt data list --json)", len(ways)-show))
+	}
 	return strings.Join(ways, ", or ")
 }
 
 // String names the folders.
 func (l Layout) String() string {
 	switch {
+	case l.LQ != "" && l.GT == "." && l.LQ != ".":
+		return l.LQ + " and, beside it, the clean pictures"
+	case l.LQ == "." && l.GT != ".":
+		return l.GT + " and, beside it, the degraded pictures"
 	case l.LQ != "" && l.LQ != l.GT:
 		return l.LQ + " and " + l.GT
 	case l.GT == ".":
