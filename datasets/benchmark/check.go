@@ -298,7 +298,7 @@ func (r *Report) compareSplits(pictures map[string]picture) {
 				}
 			}
 			if n > 0 {
-				p.Notes = append(p.Notes, fmt.Sprintf("%d clean pictures are in the split %s, too", n, q.Split))
+				p.Notes = append(p.Notes, fmt.Sprintf("%s of it in the split %s, too: what is tested on must not be trained on", count(n, "clean picture"), q.Split))
 			}
 		}
 	}

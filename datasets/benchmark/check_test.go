@@ -217,7 +217,7 @@ func TestCheckVariantsAndNotes(t *testing.T) {
 		writePicture(t, filepath.Join(dir, split, "high/1.png"), 600, 400, 50)
 	}
 	r = check(t, dir, Options{})
-	if len(r.Parts) != 2 || !strings.Contains(strings.Join(r.Parts[1].Notes, ""), "1 clean pictures are in the split") {
+	if len(r.Parts) != 2 || !strings.Contains(strings.Join(r.Parts[1].Notes, ""), "1 clean picture of it in the split") {
 		t.Errorf("%+v", r.Parts)
 	}
 }
