@@ -236,7 +236,8 @@ func (p *Pairing) problems() []string {
 // checkSizes compares the dimensions of all pairs.
 func (d *Paired) checkSizes() error {
 	var problems []string
-	for n, pair := range d.pairs {
+	first := true
+	for _, pair := range d.pairs {
 		w, h, err := d.lq.size(pair.LQ)
 		if err != nil {
 			return err
@@ -245,9 +246,10 @@ func (d *Paired) checkSizes() error {
 		if err != nil {
 			return err
 		}
-		if border := 2 * d.cfg.TrimGT; n == 0 && border > 0 && gw == w+border && gh == h+border {
+		if border := 2 * d.cfg.TrimGT; first && border > 0 && gw == w+border && gh == h+border {
 			d.gt.trim, gw, gh = d.cfg.TrimGT, w, h // in copies that were trimmed already, there is nothing to cut
 		}
+		first = false
 		if w != gw || h != gh {
 			problems = append(problems, fmt.Sprintf("%s has %dx%d pixels, %s has %dx%d", d.lq.Name(pair.LQ), w, h, d.gt.Name(pair.GT), gw, gh))
 		}
