@@ -375,6 +375,10 @@ func TestPaired(t *testing.T) {
 		lq, gt []string
 		want   []string // clean partner of each degraded picture
 	}{
+		{PairName, []string{"close/a.png", "far/b.png"}, []string{"a.png", "b.png", "c.png"}, []string{"a.png", "b.png"}},
+		{"low*=normal*", []string{"low00690.png", "low00691.png"}, []string{"normal00690.png", "normal00691.png"}, []string{"normal00690.png", "normal00691.png"}},
+		{"*x2=*", []string{"norain-1x2.png", "norain-2x2.png"}, []string{"norain-1.png", "norain-2.jpg"}, []string{"norain-1.png", "norain-2.jpg"}},
+		{"*_rain=*_clean", []string{"s1/0_rain.png", "s2/0_rain.png"}, []string{"s1/0_clean.png", "s2/0_clean.png"}, []string{"s1/0_clean.png", "s2/0_clean.png"}},
 		{PairSame, []string{"a.png", "b/c.png"}, []string{"a.png", "b/c.png"}, []string{"a.png", "b/c.png"}},
 		{PairSame, []string{"a.png"}, []string{"a.tif"}, []string{"a.tif"}},
 		{PairSame, []string{"a.png"}, []string{"a.png", "a.tif"}, []string{"a.png"}},
@@ -449,8 +453,12 @@ func TestPairedErrors(t *testing.T) {
 		{"empty degraded folder", "", []file{{"lq/readme.bmp/x.txt", 0, 0}, {"gt/a.png", 4, 4}}, []string{"degraded pictures", "no pictures in"}},
 		{"no clean folder", "", []file{{"lq/a.png", 4, 4}}, []string{"clean pictures", "gt", "no such file"}},
 		{"several partners", "prefix", []file{{"lq/a_1.tif", 4, 4}, {"gt/a.png", 4, 4}, {"gt/sub/a.png", 4, 4}}, []string{"several clean partners"}},
-		{"not a rain name", "rain", []file{{"lq/a.png", 4, 4}, {"gt/norain-1.png", 4, 4}}, []string{"lq/a.png is not named rain-NUMBER"}},
-		{"unknown rule", "suffix", nil, []string{`"suffix"`, `"same"`, `"prefix"`, `"rain"`}},
+		{"not a rain name", "rain", []file{{"lq/a.png", 4, 4}, {"gt/norain-1.png", 4, 4}}, []string{"lq/a.png is not named rain-*"}},
+		{"unknown rule", "suffix", nil, []string{`"suffix"`, `"same"`, `"prefix"`, `"rain"`, `"low*=normal*"`}},
+		{"unequal numbers", "order", []file{{"lq/a.png", 4, 4}, {"lq/b.png", 4, 4}, {"gt/a.png", 4, 4}}, []string{"2 degraded and 1 clean"}},
+		{"two stars", "*_*=*", nil, []string{`"*_*=*"`}},
+		{"a folder in a rule", "a/*=*", nil, []string{`"a/*=*"`}},
+		{"another sub-folder", "a*=b*", []file{{"lq/1/a1.png", 4, 4}, {"gt/2/b1.png", 4, 4}}, []string{"a1.png has no clean partner named 1/b1.*"}},
 		{"many", "", []file{{"lq/1.png", 4, 4}, {"lq/2.png", 4, 4}, {"lq/3.png", 4, 4}, {"lq/4.png", 4, 4}, {"lq/5.png", 4, 4}, {"lq/6.png", 4, 4}, {"gt/0.png", 4, 4}}, []string{"and 2 more"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -22,6 +22,8 @@ type Images struct {
 	fsys  fs.FS
 	root  string   // folder in messages, "" for an FS
 	names []string // slash-separated, relative, sorted
+	fixed []bool   // which leading elements of the names a pattern of folders spells out: see key
+	trim  int      // pixels that are cut at each side of every picture
 	slots []slot
 	cache *Cache
 }
@@ -35,8 +37,14 @@ type slot struct {
 
 // FromDir lists the pictures in a folder and its sub-folders, sorted by path. Hidden files and
 // folders are left out. A folder without pictures is an error.
+//
+// If there is no such folder, the elements of its path may be patterns of path.Match: GoPro/test/*/blur
+// means the folder blur of every sequence.
 func FromDir(dir string) (*Images, error) {
 	info, err := os.Stat(dir)
+	if err != nil && isPattern(dir) {
+		return fromPattern(dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the folder of pictures: %w", err)
 	}
@@ -61,28 +69,36 @@ func list(fsys fs.FS, root string, glob []string) (*Images, error) {
 	s := &Images{fsys: fsys, root: root, cache: NewCache(DefaultCacheBytes)}
 	var err error
 	if len(glob) == 0 {
-		err = s.walk()
+		err = s.walk(".")
 	} else {
 		err = s.match(glob)
 	}
+	return s.listed(s.place(), err)
+}
+
+// listed ends the listing of the pictures in a place.
+func (s *Images) listed(place string, err error) (*Images, error) {
 	if err != nil {
-		return nil, fmt.Errorf("cannot list the pictures in %s: %w", s.place(), err)
+		return nil, fmt.Errorf("cannot list the pictures in %s: %w", place, err)
 	}
 	if len(s.names) == 0 {
-		return nil, fmt.Errorf("no pictures in %s: put files with %s there", s.place(), strings.Join(imageio.Extensions(), ", "))
+		return nil, fmt.Errorf("no pictures in %s: put files with %s there", place, strings.Join(imageio.Extensions(), ", "))
 	}
 	slices.Sort(s.names)
-	s.names = slices.Compact(s.names)
-	s.slots = make([]slot, len(s.names))
+	s.setNames(slices.Compact(s.names))
 	return s, nil
 }
 
-func (s *Images) walk() error {
-	return fs.WalkDir(s.fsys, ".", func(name string, entry fs.DirEntry, err error) error {
+// setNames makes these the pictures, none of them decoded.
+func (s *Images) setNames(names []string) { s.names, s.slots = names, make([]slot, len(names)) }
+
+// walk adds the pictures in a folder and below.
+func (s *Images) walk(dir string) error {
+	return fs.WalkDir(s.fsys, dir, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if entry.IsDir() && name != "." && strings.HasPrefix(entry.Name(), ".") {
+		if entry.IsDir() && name != dir && strings.HasPrefix(entry.Name(), ".") {
 			return fs.SkipDir
 		}
 		if !entry.IsDir() && imageio.IsImage(name) {
@@ -141,7 +157,8 @@ func (s *Images) size(i int) (w, h int, err error) {
 		return 0, 0, err
 	}
 	defer f.Close()
-	return imageio.Size(f, s.Name(i))
+	w, h, err = imageio.Size(f, s.Name(i))
+	return w - 2*s.trim, h - 2*s.trim, err
 }
 
 func (s *Images) open(i int) (fs.File, error) {
@@ -179,6 +196,12 @@ func (s *Images) load(i int) (*picture, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if s.trim > 0 {
+		if im.W <= 2*s.trim || im.H <= 2*s.trim {
+			return nil, fmt.Errorf("%s has %dx%d pixels, too few to cut %d at each side", s.Name(i), im.W, im.H, s.trim)
+		}
+		im = im.Crop(s.trim, s.trim, im.W-2*s.trim, im.H-2*s.trim)
 	}
 	p := &picture{im.W, im.H, im.Bytes()}
 	if s.cache.reserve(int64(len(p.pix))) {

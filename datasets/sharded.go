@@ -130,12 +130,13 @@ func PairedFromFS(fsys fs.FS, cfg PairedConfig) (*Paired, error) {
 // with returns the pictures whose base name holds a part.
 func (s *Images) with(part string) *Images {
 	out := &Images{fsys: s.fsys, root: s.root, cache: s.cache}
+	var names []string
 	for _, name := range s.names {
 		if _, _, ok := cutKey(name, part); ok {
-			out.names = append(out.names, name)
+			names = append(names, name)
 		}
 	}
-	out.slots = make([]slot, len(out.names))
+	out.setNames(names)
 	return out
 }
 
@@ -150,7 +151,7 @@ func cutKey(name, part string) (key, ext string, ok bool) {
 	return name[:base+dot], ext, ok
 }
 
-// pairByKey fills match for names with keys.
+// pairByKey fills pairs for names with keys.
 func (d *Paired) pairByKey() error {
 	clean := make(map[string]int, d.gt.Len())
 	var problems []string
@@ -170,12 +171,12 @@ func (d *Paired) pairByKey() error {
 			continue
 		}
 		used[j] = true
-		d.match = append(d.match, j)
+		d.pairs = append(d.pairs, PairIndex{i, j})
 	}
 	for i, ok := range used {
 		if !ok {
 			problems = append(problems, fmt.Sprintf("%s has no degraded partner", d.gt.Name(i)))
 		}
 	}
-	return d.report("cannot be paired", problems)
+	return d.cfg.report("cannot be paired", problems)
 }

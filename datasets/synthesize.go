@@ -167,8 +167,8 @@ func newSynthesizer(in, out string, cfg SynthesisConfig) (*synthesizer, error) {
 // checkNames refuses pictures that would become one.
 func (s *synthesizer) checkNames() error {
 	first := map[string]string{}
-	for _, name := range s.images.names {
-		stem := withoutExt(name)
+	for i, name := range s.images.names {
+		stem := s.images.key(i)
 		if other, taken := first[stem]; taken {
 			return fmt.Errorf("%s and %s would both become %s.png: rename one of them", other, name, stem)
 		}
@@ -389,7 +389,7 @@ func (s *synthesizer) picture(i int) (kept int, unreadable, err error) {
 
 // path is the file of twin k of picture i, or of its clean partner.
 func (s *synthesizer) path(side string, i, k int) string {
-	name := withoutExt(s.images.names[i])
+	name := s.images.key(i)
 	if s.cfg.Count > 1 {
 		name += fmt.Sprintf("_%0*d", len(fmt.Sprint(s.cfg.Count)), k+1)
 	}

@@ -43,8 +43,9 @@ type Data struct {
 	Test      []Set    `yaml:"test,omitempty"` // whole images, never trained on
 }
 
-// Set is one data set: clean images to degrade (Images, Degrade), a folder of pairs (LQ, GT) or shards
-// of pairs (Shards).
+// Set is one data set: clean images to degrade (Images, Degrade), a folder of pairs (LQ, GT), shards of
+// pairs (Shards), or a published set by its name (Benchmark; with Degrade if its images are clean and are
+// not to be degraded as usual).
 // In the training list the sets of one name are one class of the degradation classifier.
 type Set struct {
 	Name    string         `yaml:"name"`
@@ -53,10 +54,16 @@ type Set struct {
 	LQ      string         `yaml:"lq,omitempty"`      // folder of degraded images
 	GT      string         `yaml:"gt,omitempty"`      // folder of clean images
 	Shards  string         `yaml:"shards,omitempty"`  // shards of pairs: a pattern such as pairs-*.tar, or their folder
-	Pair    string         `yaml:"pair,omitempty"`    // same (default), prefix or rain: see datasets.PairedConfig
+	Pair    string         `yaml:"pair,omitempty"`    // same (default), name, prefix, rain, two patterns: see datasets.PairedConfig
+	List    string         `yaml:"list,omitempty"`    // text file that names the images or pairs to use: see datasets.FromList
 	Enlarge int            `yaml:"enlarge,omitempty"` // times the set is repeated in an epoch; 0 means 1
 	Weight  float64        `yaml:"weight,omitempty"`  // of a training set: its share of the samples (weighted)
 	Patch   int            `yaml:"patch,omitempty"`   // of a training set: side of its crops; 0 means the stage's patch
+
+	Benchmark string `yaml:"benchmark,omitempty"` // SET or SET/SPLIT of package benchmark
+	Dir       string `yaml:"dir,omitempty"`       // folder of the benchmark; default: that of its name
+
+	trimGT int // of a benchmark, when it was located
 }
 
 // Stages of a recipe.
@@ -196,7 +203,7 @@ func (r *Recipe) checkClassifier(network Network) error {
 }
 
 func (s Set) validate() error {
-	synthetic, paired := s.Images != "" || s.Degrade != nil, s.LQ != "" || s.GT != ""
+	synthetic, paired := s.Images != "" || s.Degrade != nil && s.Benchmark == "", s.LQ != "" || s.GT != ""
 	switch {
 	case s.Name == "":
 		return errors.New("data: a set has no name")
@@ -204,17 +211,29 @@ func (s Set) validate() error {
 		if err := s.validateShards(); err != nil {
 			return err
 		}
+	case s.Benchmark != "":
+		if err := s.validateBenchmark(); err != nil {
+			return fmt.Errorf("data set %s: %w", s.Name, err)
+		}
+		synthetic = s.Degrade != nil
+	case s.Dir != "":
+		return fmt.Errorf("data set %s: dir belongs to benchmark", s.Name)
 	case synthetic == paired:
-		return fmt.Errorf("data set %s: give images and degrade, or lq and gt, or shards", s.Name)
+		return fmt.Errorf("data set %s: give images and degrade, or lq and gt, or shards, or benchmark", s.Name)
 	case synthetic && (s.Images == "" || s.Degrade == nil):
 		return fmt.Errorf("data set %s: images and degrade belong together", s.Name)
 	case paired && (s.LQ == "" || s.GT == ""):
 		return fmt.Errorf("data set %s: lq and gt belong together", s.Name)
 	case synthetic && s.Pair != "":
 		return fmt.Errorf("data set %s: pair belongs to lq and gt", s.Name)
+	case strings.HasPrefix(s.Images, samplePrefix) && s.List != "":
+		return fmt.Errorf("data set %s: list belongs to a folder", s.Name)
 	}
 	if s.Enlarge < 0 {
 		return fmt.Errorf("data set %s: enlarge is %d; it must not be negative", s.Name, s.Enlarge)
+	}
+	if err := datasets.CheckPairRule(s.Pair); err != nil {
+		return fmt.Errorf("data set %s: %w", s.Name, err)
 	}
 	if synthetic {
 		if _, err := s.degradation(); err != nil {
@@ -307,17 +326,33 @@ func (p *pictures) open(s Set, position, patch int, eval bool) (datasets.Dataset
 }
 
 func (p *pictures) openSet(s Set, seed uint64, patch int, eval bool) (datasets.Dataset, error) {
+	byName := s.Benchmark != ""
+	s, err := p.locate(s)
 	switch {
+	case err != nil:
+		return nil, err
 	case s.Shards != "":
 		return shardPairs(p.path(s.Shards), datasets.PairedConfig{Class: s.Name, Patch: patch, Seed: seed, Eval: eval, Cache: p.cache})
 	case s.LQ != "":
-		return datasets.NewPaired(datasets.PairedConfig{
-			LQ: p.path(s.LQ), GT: p.path(s.GT), Rule: s.Pair, Class: s.Name, Patch: patch, Seed: seed, Eval: eval,
-			Cache: p.cache, KeepDamaged: !eval && p.skipsDamaged(),
-		})
+		pairs, err := p.openPairs(s, seed, patch, eval)
+		if !byName && (err != nil || s.LQ == s.GT) { // each image would be its own partner
+			err = p.explain(s, err)
+		}
+		return pairs, err
 	default:
 		return p.openSynthetic(s, seed, patch, eval)
 	}
+}
+
+func (p *pictures) openPairs(s Set, seed uint64, patch int, eval bool) (*datasets.Paired, error) {
+	cfg := datasets.PairedConfig{
+		LQ: p.path(s.LQ), GT: p.path(s.GT), Rule: s.Pair, TrimGT: s.trimGT, Class: s.Name, Patch: patch, Seed: seed, Eval: eval,
+		Cache: p.cache, KeepDamaged: !eval && p.skipsDamaged(),
+	}
+	if s.List != "" {
+		cfg.List = p.path(s.List)
+	}
+	return datasets.NewPaired(cfg)
 }
 
 func (p *pictures) openSynthetic(s Set, seed uint64, patch int, eval bool) (datasets.Dataset, error) {
@@ -325,13 +360,14 @@ func (p *pictures) openSynthetic(s Set, seed uint64, patch int, eval bool) (data
 	if err != nil {
 		return nil, err
 	}
-	images := p.images[s.Images]
+	key := s.Images + "\n" + s.List
+	images := p.images[key]
 	if images == nil {
-		if images, err = p.list(s.Images); err != nil {
+		if images, err = p.list(s); err != nil {
 			return nil, err
 		}
 		images.UseCache(p.cache)
-		p.images[s.Images] = images
+		p.images[key] = images
 	}
 	return datasets.NewSynthetic(images, datasets.SyntheticConfig{
 		Degradations: []degrade.Degradation{degradation}, Classes: []string{s.Name}, Patch: patch, Seed: seed, Eval: eval,
@@ -341,14 +377,20 @@ func (p *pictures) openSynthetic(s Set, seed uint64, patch int, eval bool) (data
 // samplePrefix marks the images that ship with the module.
 const samplePrefix = "sample:"
 
-// list lists the pictures of a folder, or those that ship.
-func (d Data) list(name string) (*datasets.Images, error) {
-	part, ok := strings.CutPrefix(name, samplePrefix)
-	if !ok {
-		if path := d.path(name); namesShards(path) {
-			return shardImages(path)
+// list lists the pictures of a folder, of shards, or those that ship.
+func (d Data) list(s Set) (*datasets.Images, error) {
+	part, ok := strings.CutPrefix(s.Images, samplePrefix)
+	switch folder := d.path(s.Images); {
+	case ok:
+	case namesShards(folder):
+		return shardImages(folder)
+	case s.List != "":
+		return datasets.FromList(folder, d.path(s.List))
+	default:
+		if err := d.explain(s, nil); err != nil { // a folder of pairs, all of which would be taken for clean
+			return nil, err
 		}
-		return datasets.FromDir(d.path(name))
+		return datasets.FromDir(folder)
 	}
 	patterns := map[string]string{"train": sample.Train, "test": sample.Test}
 	pattern, ok := patterns[part]

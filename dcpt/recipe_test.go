@@ -101,8 +101,8 @@ func TestRecipeErrors(t *testing.T) {
 		{"data.train.1.patch=-2", "data set lowlight: patch is -2"},
 		{"data.max_broken=1.1", "data: max_broken is 1.1; it must be in [0, 1]"},
 		{"data.max_broken=.nan", "data: max_broken is NaN"},
-		{"data.cache=much", `data: cache: "much" is no size of memory: give a number and a unit, such as 800MB or 4GiB`},
-		{"data.cache=4", `data: cache: "4" is no size of memory`},
+		{"data.cache=much", `data: cache: "much" is no size: give a number and a unit, such as 800MB or 4GiB`},
+		{"data.cache=4", `data: cache: "4" is no size`},
 
 		// Settings.
 		{"pretrain.steps", `setting "pretrain.steps": must have the form key=value`},

@@ -16,7 +16,7 @@ func (p *program) dataCommand() *cobra.Command {
 		Use:   "data",
 		Short: "Get, check, make and pack images to train and test on",
 		Long:  dataLong,
-	}, p.dataSynthCommand(), p.dataShowCommand(), p.dataDecodeCommand(), p.dataPackCommand())
+	}, p.dataListCommand(), p.dataCheckCommand(), p.dataGetCommand(), p.dataSynthCommand(), p.dataShowCommand(), p.dataDecodeCommand(), p.dataPackCommand())
 }
 
 // groupCommand makes cmd a command that only has verbs of its own.

@@ -39,8 +39,10 @@ DCPT paper's tables, which is printed with the scores. A pre-trained network's
 classifier is scored too.
 
 The images are those of the run's own recipe, of another one (--recipe), or pairs
-in two folders (--lq, --gt). Pairing rules: same (equal names), prefix (clean name
-up to the first "_", as in SOTS), rain (rain-N with norain-N, as in Rain100L).`,
+in two folders (--lq, --gt). Pairing rules: same (equal paths), name (equal names in
+any sub-folders), prefix (clean name up to the first "_", as in SOTS), rain (rain-N
+with norain-N, as in Rain100L), order (of the sorted names), or two patterns of names
+such as "low*=normal*".`,
 		Example: `  godcpt eval runs/small
   godcpt eval model.safetensors --recipe nafnet-5d -s data.root=/data --csv scores.csv
   godcpt eval runs/small --lq SOTS/outdoor/hazy --gt SOTS/outdoor/gt --pair prefix --y`,
@@ -63,7 +65,7 @@ up to the first "_", as in SOTS), rain (rain-N with norain-N, as in Rain100L).`,
 	settingsFlag(cmd, &e.settings)
 	flags.StringVar(&e.pairs.LQ, "lq", "", "`folder` of degraded images")
 	flags.StringVar(&e.pairs.GT, "gt", "", "`folder` of clean images")
-	flags.StringVar(&e.pairs.Rule, "pair", datasets.PairSame, "how names in the two folders belong together: `same`, prefix or rain")
+	flags.StringVar(&e.pairs.Rule, "pair", datasets.PairSame, "which names in the two folders belong together: a `rule`, see above")
 	flags.BoolVar(&e.protocol.Y, "y", false, "compare the luma instead of RGB")
 	flags.IntVar(&e.protocol.CropBorder, "crop", 0, "leave out so many `pixels` at each side")
 	flags.BoolVar(&e.testTime.SelfEnsemble, "self-ensemble", false, "average the results for the 8 flips and transpositions of each image")

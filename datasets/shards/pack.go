@@ -95,7 +95,7 @@ func Pack(ctx context.Context, cfg PackConfig) (*Packed, error) {
 
 // listSamples lists what is to be packed, in the order of the files.
 func listSamples(cfg PackConfig) ([]sample, error) {
-	var pairs []datasets.Pair
+	var pairs []datasets.PairFiles
 	if cfg.GT != "" {
 		var err error
 		if pairs, err = datasets.ListPairs(cfg.Images, cfg.GT, cfg.Rule); err != nil {
@@ -107,7 +107,7 @@ func listSamples(cfg PackConfig) ([]sample, error) {
 			return nil, err
 		}
 		for i := range images.Len() {
-			pairs = append(pairs, datasets.Pair{LQ: images.Name(i)})
+			pairs = append(pairs, datasets.PairFiles{LQ: images.Name(i)})
 		}
 	}
 	taken := make(map[string]bool, len(pairs))

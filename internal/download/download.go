@@ -102,6 +102,12 @@ func (r Request) check() (*url.URL, error) {
 	return address, checkScheme(address)
 }
 
+// Accepts reports whether an address is one that Get accepts without PlainHTTP.
+func Accepts(address string) bool {
+	u, err := url.Parse(address)
+	return err == nil && checkScheme(u) == nil
+}
+
 // checkScheme accepts https, and http on the loopback interface.
 func checkScheme(u *url.URL) error {
 	switch {

@@ -6,12 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"github.com/godcpt/godcpt/internal/atomicfile"
 	"github.com/godcpt/godcpt/internal/download"
@@ -60,17 +56,18 @@ func DefaultDir() (string, error) {
 // Local returns the file if it is on this machine, in the folder that DirEnv names or in DefaultDir, else
 // "". It is not checked.
 func Local(w Weights) string {
-	dirs := []string{os.Getenv(DirEnv)}
-	if dir, err := DefaultDir(); err == nil {
-		dirs = append(dirs, dir)
+	dir, err := DefaultDir()
+	if err != nil {
+		return w.published().Local()
 	}
-	for _, dir := range dirs {
-		path := filepath.Join(dir, w.File)
-		if info, err := os.Stat(path); dir != "" && err == nil && info.Mode().IsRegular() {
-			return path
-		}
+	return w.published().Local(dir)
+}
+
+// published is the file of w as package download knows it.
+func (w Weights) published() download.Published {
+	return download.Published{
+		File: w.File, URL: w.URL, SHA256: w.SHA256, Size: w.Size, MaxSize: maxSize, MirrorEnv: MirrorEnv, DirEnv: DirEnv,
 	}
-	return ""
 }
 
 // Get returns the file of w, checked as far as its size and checksum are known: one that is on this
@@ -101,21 +98,9 @@ func Get(ctx context.Context, w Weights, opts Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	const idle = 30 * time.Second
-	err = download.Get(ctx, download.Request{
-		URL:      address,
-		Path:     out,
-		SHA256:   w.SHA256,
-		Size:     w.Size,
-		MaxSize:  maxSize,
-		Client:   download.NewClient(idle),
-		Backoff:  time.Second,
-		Progress: opts.Progress,
-		Retry:    opts.Retry,
-	})
-	if err != nil {
+	if err = w.published().Fetch(ctx, address, out, opts.Progress, opts.Retry); err != nil {
 		if ctx.Err() == nil {
-			err = w.advise(err, address)
+			err = w.published().Advise(err, address, w.Page, placeByHand())
 		}
 		return Result{}, err
 	}
@@ -133,7 +118,7 @@ func outPath(w Weights, out string) (path string, there bool, err error) {
 		_, err = os.Stat(out)
 	}
 	switch {
-	case err == nil && w.SHA256 != "" && check(w, out) == nil:
+	case err == nil && w.SHA256 != "" && w.published().Check(out) == nil:
 		return out, true, nil
 	case err == nil:
 		return "", false, fmt.Errorf("%s exists: it is not replaced, name another file or remove it", out)
@@ -148,7 +133,7 @@ func outPath(w Weights, out string) (path string, there bool, err error) {
 
 // useLocal checks a file that is there, and copies it to out unless that is "".
 func useLocal(w Weights, local, out string) (Result, error) {
-	if err := check(w, local); err != nil {
+	if err := w.published().Check(local); err != nil {
 		return Result{}, fmt.Errorf("%s: %w; remove or replace it", local, err)
 	}
 	if out == "" {
@@ -169,24 +154,6 @@ func useLocal(w Weights, local, out string) (Result, error) {
 	return result(w, out, local)
 }
 
-// check examines a file that somebody has put where it is.
-func check(w Weights, path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	head := make([]byte, 512)
-	n, err := io.ReadFull(f, head)
-	if n == 0 {
-		return fmt.Errorf("the file is empty (%w)", err)
-	}
-	if strings.HasPrefix(http.DetectContentType(head[:n]), "text/html") {
-		return errors.New("this is a web page that was saved in place of the file")
-	}
-	return download.Check(path, w.SHA256, w.Size)
-}
-
 func result(w Weights, path, from string) (Result, error) {
 	r := Result{Path: path, From: from, SHA256: w.SHA256}
 	if r.SHA256 != "" {
@@ -198,33 +165,16 @@ func result(w Weights, path, from string) (Result, error) {
 }
 
 // Mirror returns the mirror's address, "" if there is none.
-func Mirror() string { return strings.TrimSpace(os.Getenv(MirrorEnv)) }
+func Mirror() string { return download.Mirror(MirrorEnv) }
 
 // address returns where the file is fetched.
 func (w Weights) address() (string, error) {
-	if mirror := Mirror(); mirror != "" {
-		address, err := url.JoinPath(mirror, w.File)
-		if err != nil {
-			return "", fmt.Errorf("%s is not an address: %w", MirrorEnv, err)
-		}
-		return address, nil
-	}
-	if w.URL == "" {
-		return "", fmt.Errorf("%s offers its files on a web page only: open %s, download %s and put it into %s, then run this again",
+	address, err := w.published().Address()
+	if err == nil && address == "" {
+		err = fmt.Errorf("%s offers its files on a web page only: open %s, download %s and put it into %s, then run this again",
 			w.Project, w.Page, w.File, placeByHand())
 	}
-	return w.URL, nil
-}
-
-// advise adds what to do to an error of a download.
-func (w Weights) advise(err error, address string) error {
-	switch {
-	case Mirror() != "":
-		return fmt.Errorf("%w\n%s names the mirror; without it, the file comes from %s", err, MirrorEnv, w.Page)
-	case download.Unreachable(err):
-		return fmt.Errorf("%w\nWithout a network: download %s on another machine and put it into %s, then run this again", err, address, placeByHand())
-	}
-	return fmt.Errorf("%w\nThe file is offered on %s, too: download %s there by hand and put it into %s", err, w.Page, w.File, placeByHand())
+	return address, err
 }
 
 // placeByHand names the folder for files that a person brings.

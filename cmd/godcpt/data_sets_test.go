@@ -1,0 +1,169 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/godcpt/godcpt/datasets/benchmark"
+)
+
+// gopro makes a part of GoPro and returns its folder.
+func gopro(t *testing.T, parent string) string {
+	t.Helper()
+	dir := filepath.Join(parent, "GoPro")
+	for _, name := range []string{"blur", "sharp"} {
+		folder := filepath.Join(dir, "test", "GOPR0384_11_00", name)
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(folder, "000001.png"), testImage(1280, 720))
+	}
+	return dir
+}
+
+func TestDataList(t *testing.T) {
+	t.Setenv(benchmark.MirrorEnv, "")
+	t.Setenv(benchmark.DirEnv, "")
+	list := call(t, "data", "list")
+	list.check(t, exitOK, "Rain100L", "")
+	if lines := strings.Split(strings.TrimSpace(list.stdout), "\n"); len(lines) != len(benchmark.All())+1 {
+		t.Errorf("%d lines for %d sets", len(lines), len(benchmark.All()))
+	}
+	rain := call(t, "data", "list", "--task", "rain")
+	rain.check(t, exitOK, "Rain100L  ", "")
+	if strings.Contains(rain.stdout, "GoPro") {
+		t.Error("a set of another task is listed")
+	}
+	var sets []map[string]any
+	asJSON := call(t, "data", "list", "--task", "blur", "--json")
+	if err := json.Unmarshal([]byte(asJSON.stdout), &sets); err != nil || len(sets) == 0 || sets[0]["task"] != "blur" || sets[0]["how"] == "" {
+		t.Errorf("%v, %v", sets, err)
+	}
+	t.Setenv(benchmark.MirrorEnv, "https://mirror.example.org")
+	call(t, "data", "list").check(t, exitOK, "mirror", "")
+}
+
+func TestDataCheck(t *testing.T) {
+	parent := t.TempDir()
+	dir := gopro(t, parent)
+	// Both pictures are equal.
+	bad := call(t, "data", "check", dir)
+	bad.check(t, exitFailure, "undegraded: 1 degraded picture equal to the clean one", dir+" is not sound")
+	bad.check(t, exitFailure, "to do: ", "is not sound")
+	write(t, filepath.Join(dir, "test/GOPR0384_11_00/blur/000001.png"), testImage(720, 1280).Crop(0, 0, 720, 720))
+	call(t, "data", "check", dir).check(t, exitFailure, "unequal", "not sound")
+
+	blurred := testImage(1280, 720)
+	for i := range blurred.Pix {
+		blurred.Pix[i] /= 2
+	}
+	write(t, filepath.Join(dir, "test/GOPR0384_11_00/blur/000001.png"), blurred)
+	good := call(t, "data", "check", dir)
+	for _, want := range []string{"GoPro, test\n", "a part: 1 of 1111 pairs", "in a recipe: {name: blur, benchmark: GoPro/test, dir: ", "cannot be compared with published ones"} {
+		good.check(t, exitOK, want, "checking")
+	}
+	call(t, "data", "check", parent).check(t, exitOK, "GoPro, test\n", "checking")
+	call(t, "data", "check", dir, "--as", "GoPro/test").check(t, exitOK, "a part: 1 of 1111", "checking")
+	call(t, "data", "check", dir, "--as", "Rain100L").check(t, exitFailure, "", "does not hold Rain100L")
+	var report benchmark.Report
+	if err := json.Unmarshal([]byte(call(t, "data", "check", dir, "--json").stdout), &report); err != nil || len(report.Parts) != 1 || report.Parts[0].Set != "GoPro" {
+		t.Errorf("%+v, %v", report, err)
+	}
+
+	photos := t.TempDir() // no set at all
+	for i := range 8 {
+		write(t, filepath.Join(photos, fmt.Sprintf("%d.png", i)), testImage(10+i/7, 8))
+	}
+	call(t, "data", "check", photos).check(t, exitFailure, "duplicated: 1 picture more than once", "is not sound")
+	call(t, "data", "check", photos).check(t, exitFailure, "degrade: {kind: noise}}", "is not sound")
+}
+
+func TestDataGet(t *testing.T) {
+	t.Setenv(benchmark.MirrorEnv, "")
+	offline, out := t.TempDir(), filepath.Join(t.TempDir(), "sets", "Set12")
+	t.Setenv(benchmark.DirEnv, offline)
+	byHand := call(t, "data", "get", "RealBlur-J", "-o", out)
+	byHand.check(t, exitFailure, "", "download the set")
+	byHand.check(t, exitFailure, "", filepath.Join(offline, "RealBlur-J"))
+
+	// What the table knows the checksum of is not replaced by something else.
+	set, err := benchmark.Find("Set12")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(offline, "Set12"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range set.Files {
+		write(t, filepath.Join(offline, "Set12", fmt.Sprintf("%02d.png", i+1)), testImage(256, 256))
+	}
+	call(t, "data", "get", "Set12", "-o", out).check(t, exitFailure, "", "not the expected one")
+	if exists(out) {
+		t.Error("there is a folder, as if it were the set")
+	}
+}
+
+func TestDataGetOffline(t *testing.T) {
+	parent := t.TempDir()
+	t.Setenv(benchmark.MirrorEnv, "")
+	t.Setenv(benchmark.DirEnv, parent)
+	// A set that is fetched by hand, as an archive of its name.
+	if err := os.MkdirAll(filepath.Join(parent, "RealBlur-J"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(parent, "RealBlur-J", "RealBlur-J.zip"), realBlurZip(t), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "data", "RealBlur-J")
+	got := call(t, "data", "get", "realblur_j", "-o", out)
+	got.check(t, exitOK, "using "+filepath.Join(parent, "RealBlur-J", "RealBlur-J.zip"), "checking")
+	got.check(t, exitOK, "a part: 1 of 980 pairs", "checking")
+	got.check(t, exitOK, "RealBlur-J, licence: ", "checking")
+	call(t, "data", "get", "RealBlur-J", "-o", out).check(t, exitFailure, "", "exists and is not replaced")
+}
+
+func TestDataUsage(t *testing.T) {
+	for _, test := range []struct{ args, want string }{
+		{"data", "check"},
+		{"data lst", `did you mean "list"?`},
+		{"data list --task wind", `unknown task "wind"`},
+		{"data check", "the folder to check is missing"},
+		{"data check . --as Rain100M", "did you mean Rain100"},
+		{"data get", "the name of the data set"},
+		{"data get gopr", "did you mean GoPro?"},
+	} {
+		call(t, strings.Fields(test.args)...).check(t, exitUsage, "", test.want)
+	}
+}
+
+// realBlurZip is an archive with one pair of RealBlur-J, in folders for test pictures only.
+func realBlurZip(t *testing.T) []byte {
+	t.Helper()
+	var archive bytes.Buffer
+	z := zip.NewWriter(&archive)
+	for i, name := range []string{"test/input/scene1.png", "test/target/scene1.png"} {
+		im := testImage(30, 20)
+		im.Pix[0] = float32(i) // the pair is not twice the same
+		data, err := os.ReadFile(write(t, filepath.Join(t.TempDir(), "a.png"), im))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := z.Create(name)
+		if err == nil {
+			_, err = w.Write(data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return archive.Bytes()
+}
