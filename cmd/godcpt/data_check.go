@@ -101,7 +101,7 @@ func (p *program) writeCheck(r *benchmark.Report) {
 		subset = subset || part.Set != "" && part.Found < part.Official
 	}
 	if subset && r.Sound() {
-		p.say("\nScores on a part of a test set cannot be compared with published ones.")
+		p.say("\nScores on a part of a set cannot be compared with published ones.")
 	}
 }
 

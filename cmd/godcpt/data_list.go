@@ -31,14 +31,16 @@ known: paper, home page, folders, pairing, sizes, known copies, files.`,
 			if task != "" && !slices.Contains(benchmark.Tasks, task) {
 				return usageError{suggest.Unknown("task", task, benchmark.Tasks)}
 			}
-			sets := slices.DeleteFunc(slices.Clone(benchmark.All()), func(s *benchmark.Set) bool { return task != "" && s.Task != task })
+			sets := slices.DeleteFunc(slices.Clone(benchmark.All()), func(s *benchmark.Set) bool {
+				return task != "" && s.Task != task && s.Degrade["kind"] != task
+			})
 			if asJSON {
 				return p.listSetsJSON(sets)
 			}
 			return p.listSets(sets)
 		}),
 	}
-	cmd.Flags().StringVar(&task, "task", "", "only sets of this `task`: "+strings.Join(benchmark.Tasks, ", "))
+	cmd.Flags().StringVar(&task, "task", "", "only sets of this `task`, or whose clean pictures are degraded so: "+strings.Join(benchmark.Tasks, ", "))
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	return cmd
 }

@@ -1,6 +1,7 @@
 package benchmark
 
 import (
+	"cmp"
 	"path"
 	"regexp"
 	"regexp/syntax"
@@ -33,21 +34,24 @@ func newOfficialNames(pattern string, count int) officialNames {
 	return o
 }
 
-// distinct returns the longest of the names of each key, in their order.
+// distinct returns the first name of each key, sorted.
 func distinct(names []string, key func(string) string) []string {
-	at := map[string]int{}
+	there := map[string]bool{}
 	var all []string
 	for _, n := range names {
-		i, ok := at[key(n)]
-		switch {
-		case !ok:
-			at[key(n)] = len(all)
+		if k := key(n); !there[k] {
+			there[k] = true
 			all = append(all, n)
-		case len(n) > len(all[i]):
-			all[i] = n
 		}
 	}
+	slices.Sort(all)
 	return all
+}
+
+// byNumber compares names by the numbers in them.
+func byNumber(a, b string) int {
+	x, y := numbers(a), numbers(b)
+	return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y))
 }
 
 var number = regexp.MustCompile(`\d+`)
@@ -100,22 +104,17 @@ func stem(name string) string {
 	return strings.TrimSuffix(base, path.Ext(base))
 }
 
-// enumerate lists the strings that a regular expression matches, sorted, if they are at most the given
-// number.
+// enumerate lists the strings that a regular expression matches, those that it prefers first (x? prefers x,
+// x?? does not), if they are at most the given number. Some may be there more than once.
 func enumerate(pattern string, most int) ([]string, bool) {
 	re, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
 		return nil, false
 	}
-	all, ok := language(re.Simplify(), most)
-	if !ok {
-		return nil, false
-	}
-	slices.Sort(all)
-	return slices.Compact(all), true
+	return language(re.Simplify(), most)
 }
 
-// language is enumerate for a parsed expression; a string may be there more than once.
+// language is enumerate for a parsed expression.
 func language(re *syntax.Regexp, most int) ([]string, bool) {
 	if re.Flags&syntax.FoldCase != 0 {
 		return nil, false
@@ -129,6 +128,9 @@ func language(re *syntax.Regexp, most int) ([]string, bool) {
 		return language(re.Sub[0], most)
 	case syntax.OpQuest:
 		all, ok := language(re.Sub[0], most)
+		if re.Flags&syntax.NonGreedy != 0 {
+			return append([]string{""}, all...), ok
+		}
 		return append(all, ""), ok
 	case syntax.OpCharClass:
 		var all []string

@@ -9,8 +9,9 @@ import (
 func TestEnumerate(t *testing.T) {
 	for pattern, want := range map[string]string{
 		`a(0[1-3]|1)\.png`: "a01.png a02.png a03.png a1.png",
-		`x[ab]?`:           "x xa xb",
-		`^(?:a|a)b{2}$`:    "abb",
+		`x[ab]?`:           "xa xb x",
+		`x[ab]??`:          "x xa xb",
+		`^(?:a|a)b{2}$`:    "abb abb",
 		`a.png`:            "-",
 		`a+`:               "-",
 		`\d\d\d`:           "-", // more than the limit
@@ -32,7 +33,8 @@ func TestOfficialNames(t *testing.T) {
 		missing string
 	}{
 		{`kodim0[1-4]\.png`, 4, "kodim01.png kodim03.jpg", "kodim02.png kodim04.png"},
-		{`[1-3]\.(png|jpg)`, 3, "2.png", "1.jpg 3.jpg"},
+		{`[1-3]\.(png|jpg)`, 3, "2.png", "1.png 3.png"},
+		{`a??[1-3]\.png`, 3, "a2.png", "1.png 3.png"},
 		{`(rain-)?0{0,2}[1-3]\.png`, 3, "rain-1.png 003.png", "rain-002.png"},
 		{`\d\.png`, 3, "2.png", ""}, // does not list three names
 		{"", 3, "2.png", ""},

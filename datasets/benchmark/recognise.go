@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/godcpt/godcpt/datasets"
@@ -211,14 +212,18 @@ func (c *candidate) convinces() bool {
 		return true
 	}
 	const most = 0.98
-	return c.known && c.fit >= most && c.count <= c.official() && (c.count == c.official() || telling(c.Split.Pattern))
+	return c.known && c.fit >= most && c.count <= c.official() && (c.count == c.official() || c.telling())
 }
 
-// telling reports whether file names of a pattern say what they are: they have letters.
-func telling(p Pattern) bool {
-	pattern := p.LQ
-	if pattern == "" {
-		pattern = p.GT
+// telling reports whether the official file names say what they are: they have letters, or so many of
+// their numbers would not be met by chance.
+func (c *candidate) telling() bool {
+	pattern := cmp.Or(c.Split.Pattern.LQ, c.Split.Pattern.GT)
+	const several, sparse = 10, 20
+	if all := newOfficialNames(pattern, c.official()).all; c.count >= several && len(all) > 0 {
+		if largest, err := strconv.Atoi(stem(slices.MaxFunc(all, byNumber))); err == nil && largest > sparse*len(all) {
+			return true
+		}
 	}
 	pattern = strings.TrimSuffix(pattern, filepath.Ext(pattern))
 	letters := 0

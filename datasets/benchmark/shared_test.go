@@ -32,7 +32,7 @@ func TestRealSamples(t *testing.T) {
 		{"test/LOLv1/eval15", "LOLv1", 15, true},
 		{"train/LOLv1", "LOLv1", 2, false},
 		{"train/RESIDE-ITS", "RESIDE", 2, false},
-		{"clean/train", "", 223, false}, // of two splits of BSDS500, in one folder
+		{"clean/train", "BSD400", 223, false}, // told by the numbers of the photos
 		{"test/VideoHazy_v3", "", 2, false},
 	} {
 		t.Run(filepath.Base(c.dir), func(t *testing.T) {
