@@ -190,7 +190,8 @@ func (s *Images) load(i int) (*picture, error) {
 		return nil, err
 	}
 	defer f.Close()
-	im, err := imageio.Decode(f, s.Name(i))
+	p := &picture{}
+	p.w, p.h, p.pix, err = imageio.DecodeBytes(f, s.Name(i))
 	if isDamaged(err) {
 		slot.damaged = err
 	}
@@ -198,12 +199,11 @@ func (s *Images) load(i int) (*picture, error) {
 		return nil, err
 	}
 	if s.trim > 0 {
-		if im.W <= 2*s.trim || im.H <= 2*s.trim {
-			return nil, fmt.Errorf("%s has %dx%d pixels, too few to cut %d at each side", s.Name(i), im.W, im.H, s.trim)
+		if p.w <= 2*s.trim || p.h <= 2*s.trim {
+			return nil, fmt.Errorf("%s has %dx%d pixels, too few to cut %d at each side", s.Name(i), p.w, p.h, s.trim)
 		}
-		im = im.Crop(s.trim, s.trim, im.W-2*s.trim, im.H-2*s.trim)
+		p = p.trimmed(s.trim)
 	}
-	p := &picture{im.W, im.H, im.Bytes()}
 	if s.cache.reserve(int64(len(p.pix))) {
 		slot.pic = p
 	}
@@ -235,6 +235,15 @@ var level = func() (t [256]float32) {
 	}
 	return t
 }()
+
+// trimmed returns the picture without so many pixels at each side.
+func (p *picture) trimmed(border int) *picture {
+	out := &picture{w: p.w - 2*border, h: p.h - 2*border}
+	for y := range out.h {
+		out.pix = append(out.pix, p.pix[((y+border)*p.w+border)*3:][:out.w*3]...)
+	}
+	return out
+}
 
 // crop returns the w x h pixels from (x, y) on as values v/255. Pixels outside the picture are its
 // reflection (edge pixel not repeated).

@@ -60,18 +60,18 @@ func readPicture(file string) (p picture) {
 		return picture{err: err}
 	}
 	p.bytes = sha256.Sum256(data)
-	im, err := imageio.Decode(bytes.NewReader(data), file)
+	w, h, pix, err := imageio.DecodeBytes(bytes.NewReader(data), file)
 	if err != nil {
 		p.err = err
 		return p
 	}
-	p.w, p.h = im.W, im.H
+	p.w, p.h = w, h
 	sum := sha256.New()
 	var size [8]byte
-	binary.LittleEndian.PutUint32(size[:4], uint32(im.W))
-	binary.LittleEndian.PutUint32(size[4:], uint32(im.H))
+	binary.LittleEndian.PutUint32(size[:4], uint32(w))
+	binary.LittleEndian.PutUint32(size[4:], uint32(h))
 	sum.Write(size[:])
-	sum.Write(im.Quantize())
+	sum.Write(pix)
 	sum.Sum(p.pixels[:0])
 	return p
 }

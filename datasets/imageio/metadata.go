@@ -149,16 +149,19 @@ func findOrientation(exif []byte) (at int, order binary.ByteOrder) {
 	return -1, nil
 }
 
-// orientation returns the orientation stored in an EXIF block, 1 if none or out of range.
+// upright is the orientation of pictures that are stored as they are to be seen.
+const upright = 1
+
+// orientation returns the orientation stored in an EXIF block, upright if none or out of range.
 func orientation(exif []byte) int {
 	at, order := findOrientation(exif)
 	if at < 0 {
-		return 1
+		return upright
 	}
 	if o := int(order.Uint16(exif[at:])); o >= 1 && o <= 8 {
 		return o
 	}
-	return 1
+	return upright
 }
 
 // resetOrientation returns a copy of the block that says "upright".

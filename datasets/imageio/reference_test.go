@@ -5,11 +5,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"image"
+	"image/png"
+	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/image/bmp"
+	"golang.org/x/image/tiff"
 
 	"github.com/godcpt/godcpt/internal/paritytest"
 )
@@ -51,6 +57,43 @@ func comparePixels(t *testing.T, name, want string) {
 	}
 	if count > 0 {
 		t.Errorf("%d of %d values differ, by up to %d levels", count, len(a), most)
+	}
+	checkDecodeBytes(t, name)
+}
+
+// checkDecodeBytes checks that the short way to the 8-bit pixels of a file gives the same ones.
+func checkDecodeBytes(t *testing.T, name string) {
+	t.Helper()
+	want, err := Read(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, h, pix, err := ReadBytes(name)
+	if err != nil || w != want.W || h != want.H || !bytes.Equal(pix, want.Bytes()) {
+		t.Errorf("%s: DecodeBytes gives other pixels: %dx%d, want %dx%d, %v", name, w, h, want.W, want.H, err)
+	}
+}
+
+// Transparent pictures of all levels, of those kinds that the reference files lack.
+func TestDecodeBytesOfTransparentPictures(t *testing.T) {
+	im := image.NewNRGBA(image.Rect(0, 0, 64, 16))
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range im.Pix {
+		im.Pix[i] = uint8(rng.Uint32())
+	}
+	for name, encode := range map[string]func(io.Writer, image.Image) error{
+		"a.png": png.Encode, "a.bmp": bmp.Encode,
+		"a.tif": func(w io.Writer, im image.Image) error { return tiff.Encode(w, im, nil) },
+	} {
+		var data bytes.Buffer
+		if err := encode(&data, im); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, data.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		checkDecodeBytes(t, path)
 	}
 }
 
@@ -201,10 +244,8 @@ func BenchmarkDecodeJPEG(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(481 * 321 * 3)
 	for b.Loop() {
-		im, err := Decode(bytes.NewReader(data), "x")
-		if err != nil {
+		if _, _, _, err := DecodeBytes(bytes.NewReader(data), "x"); err != nil {
 			b.Fatal(err)
 		}
-		im.Bytes()
 	}
 }

@@ -243,16 +243,16 @@ var errSizes = errors.New("pairs must be equal in size")
 
 // decode reads the pictures of a sample.
 func (s sample) decode() error {
-	var first *imageio.Image
-	for _, f := range s.files {
-		im, err := imageio.Read(f.path)
+	var w, h int // of the first
+	for i, f := range s.files {
+		fw, fh, _, err := imageio.ReadBytes(f.path)
 		if err != nil {
 			return err
 		}
-		if first != nil && (im.W != first.W || im.H != first.H) {
-			return fmt.Errorf("%s has %dx%d pixels, %s has %dx%d: %w", s.files[0].path, first.W, first.H, f.path, im.W, im.H, errSizes)
+		if i > 0 && (fw != w || fh != h) {
+			return fmt.Errorf("%s has %dx%d pixels, %s has %dx%d: %w", s.files[0].path, w, h, f.path, fw, fh, errSizes)
 		}
-		first = im
+		w, h = fw, fh
 	}
 	return nil
 }

@@ -179,7 +179,7 @@ func (b bench) decode(source Source, images *datasets.Images) error {
 	return b.measure(Row{Stage: StageDecode, Workers: 1}, 1, func() (int, error) {
 		i := next % len(files)
 		next++
-		_, err := imageio.Decode(bytes.NewReader(files[i]), images.Name(i))
+		_, _, _, err := imageio.DecodeBytes(bytes.NewReader(files[i]), images.Name(i))
 		return 1, err
 	})
 }

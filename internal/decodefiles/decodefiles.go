@@ -73,12 +73,12 @@ func Files(ctx context.Context, in, out string, o Options) (Summary, error) {
 
 // run decodes one picture.
 func (j job) run() error {
-	im, err := imageio.Read(j.input)
+	w, h, pix, err := imageio.ReadBytes(j.input)
 	if err != nil {
 		return err
 	}
-	seen := imageio.New(im.W, im.H)
-	for i, v := range im.Bytes() {
+	seen := imageio.New(w, h)
+	for i, v := range pix {
 		seen.Pix[i] = float32(v) / 255
 	}
 	if err := os.MkdirAll(filepath.Dir(j.output), 0o755); err != nil {
