@@ -214,10 +214,7 @@ func (r *Report) add(matches []Match) {
 			Set: m.Set.Name, Split: m.Split.Name, Task: m.Set.Task, Dir: m.Dir, LQ: at.LQ, GT: at.GT, Pair: cmp.Or(at.Pair, datasets.PairSame),
 			set: m.Set, split: m.Split, layout: at,
 		}
-		p.Official = m.Split.GT
-		if m.Split.Pairs() {
-			p.Official = m.Split.LQ
-		}
+		p.Official = m.Split.Count()
 		p.Recipe = m.recipeLine()
 		r.Parts = append(r.Parts, p)
 	}

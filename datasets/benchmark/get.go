@@ -161,12 +161,12 @@ func (s *Set) get(ctx context.Context, work string, opts GetOptions) error {
 	}
 	for i, f := range s.files() {
 		if err := s.place(ctx, f, have[i], unpacked, opts); err != nil {
-			return err
+			return discard(ctx, err, work, have[i:i+1])
 		}
 	}
 	root, err := s.rootOf(unpacked)
 	if err != nil {
-		return err
+		return discard(ctx, err, work, have)
 	}
 	if err := os.Remove(opts.Out); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is empty
 		return err
@@ -175,6 +175,25 @@ func (s *Set) get(ctx context.Context, work string, opts GetOptions) error {
 		return err
 	}
 	return atomicfile.SyncDir(filepath.Dir(filepath.Clean(opts.Out)))
+}
+
+// discard removes files that were fetched and are of no use, as err says, so that the next Get does not take them
+// for what an interruption left. What fails on this machine (a full disk, say) or is interrupted is no fault of
+// theirs, and files that a person has brought are for the person to replace.
+func discard(ctx context.Context, err error, work string, files []string) error {
+	if ctx.Err() != nil || errors.As(err, new(*fs.PathError)) {
+		return err
+	}
+	removed := false
+	for _, file := range files {
+		if filepath.Dir(file) == work && os.Remove(file) == nil {
+			removed = true
+		}
+	}
+	if !removed {
+		return fmt.Errorf("%w. Replace it by the file as it is published", err)
+	}
+	return fmt.Errorf("%w. What was fetched is removed; run this again to fetch it anew", err)
 }
 
 // fetch returns a file of the set on this machine.

@@ -284,6 +284,43 @@ func TestGetErrors(t *testing.T) {
 	}
 }
 
+// What was fetched and is of no use is not taken for good by the next call; what a person has brought stays.
+func TestGetDiscardsWhatIsOfNoUse(t *testing.T) {
+	s := newShop(t)
+	good := zipOf(t, "lq/1.png", "gt/1.png")
+	set := testSet(File{URL: s.url + "/a.zip", Unpack: "zip"})
+	for name, bad := range map[string][]byte{"cut off": good[:len(good)/2], "another set": zipOf(t, "a/1.png", "b/1.png")} {
+		out := filepath.Join(t.TempDir(), "set")
+		s.files["/a.zip"] = bad
+		if err := Get(t.Context(), set, GetOptions{Out: out}); err == nil || !strings.Contains(err.Error(), "run this again to fetch it anew") {
+			t.Errorf("%s: error %v", name, err)
+		}
+		s.files["/a.zip"] = good
+		if err := Get(t.Context(), set, GetOptions{Out: out}); err != nil {
+			t.Errorf("after one that was %s: %v", name, err)
+			continue
+		}
+		holdsSet(t, out)
+
+		dir := t.TempDir()
+		t.Setenv(DirEnv, dir)
+		brought := filepath.Join(dir, "Test", "a.zip")
+		if err := os.Mkdir(filepath.Dir(brought), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(brought, bad, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := Get(t.Context(), set, GetOptions{Out: filepath.Join(dir, "set")}); err == nil || !strings.Contains(err.Error(), "Replace it") {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if _, err := os.Stat(brought); err != nil {
+			t.Error(err)
+		}
+		t.Setenv(DirEnv, "")
+	}
+}
+
 // What has arrived is not fetched again.
 func TestGetResumes(t *testing.T) {
 	s := newShop(t)

@@ -58,7 +58,7 @@ func (sp *Split) expected() string {
 	}
 	const show = 3
 	if len(ways) > show+1 {
-		ways = append(ways[:show], fmt.Sprintf("in %d other ways (godcpt data list --json)", len(ways)-show))
+		ways = append(ways[:show], fmt.Sprintf("in %d other ways (godcpt data list NAME)", len(ways)-show))
 	}
 	return strings.Join(ways, ", or ")
 }

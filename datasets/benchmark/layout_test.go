@@ -134,7 +134,7 @@ func TestExpected(t *testing.T) {
 	for _, gt := range []string{"a", "b", "c", "d", "e"} {
 		sp.Layouts = append(sp.Layouts, Layout{GT: gt})
 		got := sp.expected()
-		if n := len(sp.Layouts); n < 5 && got != strings.Join([]string{"a", "b", "c", "d"}[:n], ", or ") || n == 5 && got != "a, or b, or c, or in 2 other ways (godcpt data list --json)" {
+		if n := len(sp.Layouts); n < 5 && got != strings.Join([]string{"a", "b", "c", "d"}[:n], ", or ") || n == 5 && got != "a, or b, or c, or in 2 other ways (godcpt data list NAME)" {
 			t.Errorf("%d layouts: %s", n, got)
 		}
 	}
