@@ -117,6 +117,24 @@ func TestDataCheck(t *testing.T) {
 	call(t, "data", "check", pairs).check(t, exitFailure, "in one folder, told apart by their names: *_low=*_high", "is not sound")
 }
 
+// A data set is packed as the table says that it lies.
+func TestDataPackSet(t *testing.T) {
+	parent := t.TempDir()
+	dir := gopro(t, parent)
+	out := filepath.Join(parent, "shards")
+	call(t, "data", "pack", dir, out, "--as", "gopro/test").check(t, exitOK, "1 pairs, ", "")
+	call(t, "data", "pack", dir, out, "--as", "gopro").check(t, exitUsage, "", "GoPro/test or GoPro/train")
+	call(t, "data", "pack", dir, out, "--as", "GoPro/train").check(t, exitFailure, "", "expected there GOPRO_Large/train")
+	call(t, "data", "pack", dir, out, "--as", "GoPro/test", "--gt", dir).check(t, exitUsage, "", "leave --gt out")
+	call(t, "data", "pack", dir, out, "--as", "GoPro/test", "--pair", "rain").check(t, exitUsage, "", "--pair rain belongs to --gt")
+
+	// Pairs that recipes trim are no equal pairs in shards.
+	sots := filepath.Join(parent, "SOTS", "indoor")
+	write(t, filepath.Join(sots, "hazy", "1400_1.png"), testImage(40, 30))
+	write(t, filepath.Join(sots, "gt", "1400.png"), testImage(60, 50))
+	call(t, "data", "pack", filepath.Dir(sots), out+"2", "--as", "SOTS/indoor").check(t, exitFailure, "", "larger by 10 pixels")
+}
+
 func TestDataGet(t *testing.T) {
 	t.Setenv(benchmark.MirrorEnv, "")
 	offline, out := t.TempDir(), filepath.Join(t.TempDir(), "sets", "Set12")
