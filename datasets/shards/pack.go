@@ -427,8 +427,9 @@ func (f *packedFile) copyTo(archive *tar.Writer) error {
 	if err := archive.WriteHeader(&f.header); err != nil {
 		return err
 	}
-	if n, err := io.Copy(archive, r); err != nil || n != f.header.Size {
-		return fmt.Errorf("%s has changed while it was packed (%d of %d bytes; %w)", f.path, n, f.header.Size, cmp.Or(err, io.ErrUnexpectedEOF))
+	n, err := io.Copy(archive, r)
+	if err == nil && n < f.header.Size || errors.Is(err, tar.ErrWriteTooLong) {
+		return fmt.Errorf("%s has changed while it was packed: its size was %d bytes; pack again", f.path, f.header.Size)
 	}
-	return nil
+	return err
 }

@@ -341,6 +341,32 @@ func TestPackThroughLink(t *testing.T) {
 	}
 }
 
+// fullDisk takes so many bytes.
+type fullDisk int
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	if *d -= fullDisk(len(p)); *d < 0 {
+		return 0, errFull
+	}
+	return len(p), nil
+}
+
+var errFull = errors.New("no space left")
+
+// A full disk is not taken for a picture that changes.
+func TestPackFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	writePicture(t, filepath.Join(dir, "a.png"), 64, 64, 1)
+	samples, err := listSamples(PackConfig{Images: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := fullDisk(600)
+	if err := writeShard(t.Context(), &disk, samples); !errors.Is(err, errFull) || strings.Contains(err.Error(), "changed") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestPackRefuses(t *testing.T) {
 	both, linked, out := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "set")
 	writePicture(t, filepath.Join(both, "a.png"), 8, 8, 1)
