@@ -124,7 +124,7 @@ func (p *program) writePart(part *benchmark.Part) {
 	case part.Official > 0 && part.Found < part.Official:
 		p.say("  a part: %d of %d %s", part.Found, part.Official, part.Noun())
 	default:
-		p.say("  %d %s", part.Found, part.Noun())
+		p.say("  %s", number(part.Found, strings.TrimSuffix(part.Noun(), "s")))
 	}
 	switch {
 	case part.LQ == "" || part.Set != "":

@@ -105,17 +105,21 @@ func (p *program) pack(cmd *cobra.Command, cfg shards.PackConfig) error {
 	for _, err := range packed.Damaged {
 		fmt.Fprintf(p.stderr, "godcpt: left out: %s\n", oneLine(err))
 	}
-	what := "images"
+	what := "image"
 	if cfg.GT != "" {
-		what = "pairs"
+		what = "pair"
 	}
-	files := "1 shard"
-	if n := len(packed.Files); n > 1 {
-		files = fmt.Sprintf("%d shards", n)
-	}
-	p.say("%d %s, %.1f MB in %s: %s", packed.Samples, what, float64(packed.Bytes)/1e6, files, cfg.Out)
+	p.say("%s, %.1f MB in %s: %s", number(packed.Samples, what), float64(packed.Bytes)/1e6, number(len(packed.Files), "shard"), cfg.Out)
 	if n := len(packed.Damaged); n > 0 {
-		return someFailed{fmt.Errorf("%d of %d %s were left out", n, packed.Samples+n, what)}
+		return someFailed{fmt.Errorf("%d of %s were left out", n, number(packed.Samples+n, what))}
 	}
 	return nil
+}
+
+// number is "1 pair" or "7 pairs".
+func number(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -122,7 +122,7 @@ func TestDataPackSet(t *testing.T) {
 	parent := t.TempDir()
 	dir := gopro(t, parent)
 	out := filepath.Join(parent, "shards")
-	call(t, "data", "pack", dir, out, "--as", "gopro/test").check(t, exitOK, "1 pairs, ", "")
+	call(t, "data", "pack", dir, out, "--as", "gopro/test").check(t, exitOK, "1 pair, ", "")
 	call(t, "data", "pack", dir, out, "--as", "gopro").check(t, exitUsage, "", "GoPro/test or GoPro/train")
 	call(t, "data", "pack", dir, out, "--as", "GoPro/train").check(t, exitFailure, "", "expected there GOPRO_Large/train")
 	call(t, "data", "pack", dir, out, "--as", "GoPro/test", "--gt", dir).check(t, exitUsage, "", "leave --gt out")

@@ -79,7 +79,7 @@ func (p *program) synthesize(ctx context.Context, in, out string, config dataset
 	}
 	bar.Finish()
 	if summary.Pairs > 0 {
-		text := fmt.Sprintf("%d pairs in %s", summary.Pairs, out)
+		text := number(summary.Pairs, "pair") + " in " + out
 		if summary.Kept > 0 {
 			text += fmt.Sprintf(", %d of them were there already", summary.Kept)
 		}

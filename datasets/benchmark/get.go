@@ -97,6 +97,9 @@ func Get(ctx context.Context, s *Set, opts GetOptions) error {
 	if opts.Say == nil {
 		opts.Say = func(string) {}
 	}
+	if real, err := filepath.EvalSymlinks(opts.Out); err == nil { // a link to an empty folder on another disk
+		opts.Out = real
+	}
 	if err := checkOut(opts.Out); err != nil {
 		return err
 	}

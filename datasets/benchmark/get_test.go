@@ -321,6 +321,23 @@ func TestGetDiscardsWhatIsOfNoUse(t *testing.T) {
 	}
 }
 
+// A link to an empty folder on another disk is filled, not replaced.
+func TestGetThroughLink(t *testing.T) {
+	s := newShop(t)
+	s.files["/a.zip"] = zipOf(t, "lq/1.png", "gt/1.png")
+	elsewhere, out := filepath.Join(t.TempDir(), "room"), filepath.Join(t.TempDir(), "set")
+	if err := os.Mkdir(elsewhere, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, out); err != nil {
+		t.Skipf("no symbolic links: %v", err)
+	}
+	if err := Get(t.Context(), testSet(File{URL: s.url + "/a.zip", Unpack: "zip"}), GetOptions{Out: out}); err != nil {
+		t.Fatal(err)
+	}
+	holdsSet(t, elsewhere)
+}
+
 // What has arrived is not fetched again.
 func TestGetResumes(t *testing.T) {
 	s := newShop(t)
