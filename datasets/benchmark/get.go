@@ -184,7 +184,7 @@ func (s *Set) get(ctx context.Context, work string, opts GetOptions) error {
 // for what an interruption left. What fails on this machine (a full disk, say) or is interrupted is no fault of
 // theirs, and files that a person has brought are for the person to replace.
 func discard(ctx context.Context, err error, work string, files []string) error {
-	if ctx.Err() != nil || errors.As(err, new(*fs.PathError)) {
+	if ctx.Err() != nil || errors.As(err, new(*fs.PathError)) || errors.Is(err, unpack.ErrPassword) {
 		return err
 	}
 	removed := false
@@ -272,24 +272,50 @@ func (s *Set) place(ctx context.Context, f File, file, unpacked string, opts Get
 	})
 }
 
-// rootOf returns the set's folder in what was unpacked: that, or the only folder in it.
+// rootOf returns the set's folder in what was unpacked: that, or the only folder in it, or the only one in that
+// and so on. Files beside such a folder, such as a licence, are moved into it.
 func (s *Set) rootOf(unpacked string) (string, error) {
-	roots := []string{unpacked}
-	entries, err := os.ReadDir(unpacked)
-	if err != nil {
-		return "", err
-	}
-	if len(entries) == 1 && entries[0].IsDir() {
-		roots = append(roots, filepath.Join(unpacked, entries[0].Name()))
-	}
-	for _, root := range roots {
+	const deepest = 3
+	var beside []string
+	root := unpacked
+	for range deepest {
 		for i := range s.Splits {
 			if _, err := s.Splits[i].In(root); err == nil {
-				return root, nil
+				return root, moveInto(root, beside)
 			}
 		}
+		entries, err := os.ReadDir(root)
+		if err != nil {
+			return "", err
+		}
+		var folders []string
+		for _, e := range entries {
+			if path := filepath.Join(root, e.Name()); e.IsDir() {
+				folders = append(folders, path)
+			} else {
+				beside = append(beside, path)
+			}
+		}
+		if len(folders) != 1 {
+			break
+		}
+		root = folders[0]
 	}
 	return "", fmt.Errorf("what was fetched does not hold %s: expected %s", s.Name, s.Splits[0].expected())
+}
+
+// moveInto moves files into a folder that has none of their names.
+func moveInto(dir string, files []string) error {
+	for _, file := range files {
+		to := filepath.Join(dir, filepath.Base(file))
+		if _, err := os.Lstat(to); err == nil {
+			continue
+		}
+		if err := os.Rename(file, to); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // byHand is the error of a set that only a person can fetch: it says what to do.

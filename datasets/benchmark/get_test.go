@@ -135,6 +135,7 @@ func TestGet(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"a.zip":    zipOf(t, "lq/1.png", "gt/1.png"),
 		"b.zip":    zipOf(t, "Test-master/lq/1.png", "Test-master/gt/1.png"), // in a folder of its own
+		"c.zip":    zipOf(t, "all/README.txt", "all/Test/lq/1.png", "all/Test/gt/1.png", "LICENSE"),
 		"a.tar.gz": tarGzOf(t, "lq/1.png", "gt/1.png"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,6 +157,11 @@ func TestGet(t *testing.T) {
 				t.Errorf("progress %d of %d, error %v", progress, len(data), err)
 			}
 			holdsSet(t, out)
+			for _, beside := range []string{"README.txt", "LICENSE"} {
+				if _, err := os.Stat(filepath.Join(out, beside)); (err == nil) != (name == "c.zip") {
+					t.Errorf("%s: %v", beside, err)
+				}
+			}
 			if err := Get(t.Context(), set, GetOptions{Out: out}); err == nil || !strings.Contains(err.Error(), "exists and is not replaced") {
 				t.Errorf("a second time: %v", err)
 			}
