@@ -192,8 +192,12 @@ func whatIsIn(dir string) string {
 	}
 	var folders []string
 	for _, f := range files(images) {
-		if rel, err := filepath.Rel(dir, filepath.Dir(f)); err == nil && !slices.Contains(folders, filepath.ToSlash(rel)) {
-			folders = append(folders, filepath.ToSlash(rel))
+		rel, err := filepath.Rel(dir, filepath.Dir(f))
+		if rel = filepath.ToSlash(rel); rel == "." {
+			rel = "the folder itself"
+		}
+		if err == nil && !slices.Contains(folders, rel) {
+			folders = append(folders, rel)
 		}
 	}
 	const show = 4

@@ -318,6 +318,7 @@ func TestCheckErrors(t *testing.T) {
 		{empty, "", "there are no pictures"},
 		{empty, "Rain100L", "does not hold Rain100L. Expected there\ntest: rainy and norain"},
 		{dir, "GoPro/test", "\nThere are pictures in norain, rainy"},
+		{filepath.Join(dir, "rainy"), "GoPro/test", "There are pictures in the folder itself"},
 		{archives, "", "photos-000.tar may be shards"},
 		{linked, "", "elsewhere leads to another folder: name that folder"},
 		{dir, "Rain100M", "no data set"},

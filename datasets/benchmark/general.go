@@ -305,8 +305,9 @@ func star(names []string) string {
 // plainYAML are texts that need no quotes in a recipe.
 var plainYAML = regexp.MustCompile(`^[\pL\d./][\pL\d./_+\-]*$`)
 
-// yamlText writes a text into a recipe's line.
-func yamlText(s string) string {
+// RecipeText is a text, such as a path, as it is written into a line of a recipe: with quotes where YAML needs
+// them.
+func RecipeText(s string) string {
 	if plainYAML.MatchString(s) {
 		return s
 	}
@@ -322,13 +323,13 @@ func generalLine(dir string, at Layout) string {
 	if err != nil {
 		absolute = dir
 	}
-	name := yamlText(strings.ToLower(filepath.Base(absolute)))
+	name := RecipeText(strings.ToLower(filepath.Base(absolute)))
 	if at.LQ == "" {
-		return fmt.Sprintf("{name: noise, images: %s, degrade: {kind: noise}}", yamlText(filepath.ToSlash(at.GT)))
+		return fmt.Sprintf("{name: noise, images: %s, degrade: {kind: noise}}", RecipeText(filepath.ToSlash(at.GT)))
 	}
-	line := fmt.Sprintf("{name: %s, lq: %s, gt: %s", name, yamlText(filepath.ToSlash(at.LQ)), yamlText(filepath.ToSlash(at.GT)))
+	line := fmt.Sprintf("{name: %s, lq: %s, gt: %s", name, RecipeText(filepath.ToSlash(at.LQ)), RecipeText(filepath.ToSlash(at.GT)))
 	if at.Pair != datasets.PairSame {
-		line += ", pair: " + yamlText(at.Pair)
+		line += ", pair: " + RecipeText(at.Pair)
 	}
 	return line + "}"
 }
@@ -344,5 +345,5 @@ func (m Match) recipeLine() string {
 			degradation = ", degrade: {kind: noise}"
 		}
 	}
-	return fmt.Sprintf("{name: %s, benchmark: %s, dir: %s%s}", name, yamlText(m.Set.Spec(m.Split)), yamlText(filepath.ToSlash(m.Dir)), degradation)
+	return fmt.Sprintf("{name: %s, benchmark: %s, dir: %s%s}", name, RecipeText(m.Set.Spec(m.Split)), RecipeText(filepath.ToSlash(m.Dir)), degradation)
 }

@@ -140,9 +140,9 @@ func TestExpected(t *testing.T) {
 	}
 }
 
-func TestYAMLText(t *testing.T) {
+func TestRecipeText(t *testing.T) {
 	for text, want := range map[string]string{"/data/Rain100L": "/data/Rain100L", "it's mine": "'it''s mine'", "two\nlines": `"two\nlines"`} {
-		if got := yamlText(text); got != want {
+		if got := RecipeText(text); got != want {
 			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}

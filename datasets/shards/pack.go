@@ -214,8 +214,10 @@ func extension(path string) string { return strings.ToLower(filepath.Ext(path)) 
 // newKey returns the key of a file: its path in its folder without extension, with "_" for the dots
 // of the base name, since a key ends at the first, and a number where that is taken.
 func newKey(root, file string, taken map[string]bool) (string, error) {
-	for strings.ContainsAny(root, "*?[") { // a pattern of folders
-		root = filepath.Dir(root)
+	if _, err := os.Stat(root); err != nil { // a pattern of folders
+		for strings.ContainsAny(root, "*?[") {
+			root = filepath.Dir(root)
+		}
 	}
 	relative, err := filepath.Rel(root, file)
 	if err != nil {

@@ -382,7 +382,12 @@ func TestPackRefuses(t *testing.T) {
 // A key is the path below the folder, or below what of a pattern of folders is no pattern.
 func TestNewKey(t *testing.T) {
 	taken := map[string]bool{}
+	odd := filepath.Join(t.TempDir(), "odd[1]") // is there, and so is no pattern
+	if err := os.Mkdir(odd, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range [][3]string{
+		{odd, filepath.Join(odd, "z.png"), "z"},
 		{"src", "src/a.png", "a"}, {"src/", "src/a.jpg", "a-2"}, {"./src", "src/x/b.1.png", "x/b_1"},
 		{"go/*/blur", "go/s1/blur/1.png", "s1/blur/1"}, {"go/s?/b*", "go/s2/blur/1.png", "s2/blur/1"},
 	} {
