@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/godcpt/godcpt/datasets/imageio"
 )
 
 // readList returns the paths in each line: one in all of them, or two in all.
@@ -21,7 +23,7 @@ func readList(file string) ([][]string, error) {
 	scanner := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
 	for n := 1; scanner.Scan(); n++ {
 		text := filepath.ToSlash(strings.ReplaceAll(scanner.Text(), `\`, "/"))
-		paths := strings.FieldsFunc(text, func(r rune) bool { return r == ' ' || r == '\t' || r == ',' || r == '\r' })
+		paths := splitPaths(text)
 		if len(paths) == 0 || strings.HasPrefix(paths[0], "#") {
 			continue
 		}
@@ -39,12 +41,38 @@ func readList(file string) ([][]string, error) {
 	return lines, nil
 }
 
+// splitPaths splits a line of a list at blanks, tabs and commas. Where all of it is paths with extensions of
+// pictures, these end the paths, so that blanks in their names do not matter.
+func splitPaths(line string) []string {
+	const separators = " \t,\r"
+	words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(separators, r) })
+	var paths []string
+	rest := strings.Trim(line, separators)
+	for at := 0; at < len(rest); {
+		end := strings.IndexAny(rest[at:], separators)
+		if end < 0 {
+			end = len(rest) - at
+		}
+		at += end
+		if name := rest[:at]; imageio.IsImage(name) {
+			paths = append(paths, name)
+			rest, at = strings.TrimLeft(rest[at:], separators), 0
+			continue
+		}
+		at += len(rest[at:]) - len(strings.TrimLeft(rest[at:], separators))
+	}
+	if rest != "" { // there is something else
+		return words
+	}
+	return paths
+}
+
 // FromList is FromDir restricted to the pictures that a list file names. A name that is not there is an
 // error.
 //
 // List files are text files, as many data sets and projects ship them: one path in each line (of a
 // degraded picture where there are pairs), or two (a pair, in either order; for Pair only). Paths are
-// separated by blanks, tabs or commas; empty lines and lines that begin with # do not count. A path means
+// separated by blanks, tabs or commas, and may hold blanks if all end in extensions of pictures; empty lines and lines that begin with # do not count. A path means
 // the picture whose path has the most elements at its end in common with it, so that neither the folder
 // that paths are relative to nor the order of the two matters.
 func FromList(dir, file string) (*Images, error) {

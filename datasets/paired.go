@@ -228,10 +228,10 @@ func NewPaired(cfg PairedConfig) (*Paired, error) {
 // PairFiles is the files of a degraded picture and of its clean one.
 type PairFiles struct{ LQ, GT string }
 
-// ListPairs returns the files in two folders that belong together by a rule (see PairedConfig), in the
-// order of the degraded names. It opens none of them. A picture without a partner is an error.
-func ListPairs(lq, gt, rule string) ([]PairFiles, error) {
-	p, err := pairAll(PairedConfig{LQ: lq, GT: gt, Rule: rule})
+// ListPairs returns the files in two folders that belong together, in the order of the degraded names; of cfg
+// it reads LQ, GT, Rule and List. It opens none of them. A picture without a partner is an error.
+func ListPairs(cfg PairedConfig) ([]PairFiles, error) {
+	p, err := pairAll(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -126,6 +126,24 @@ func TestPairListErrors(t *testing.T) {
 	wantError(t, err, "no pictures in")
 }
 
+func TestSplitPaths(t *testing.T) {
+	for line, want := range map[string][]string{
+		"":                              nil,
+		"a.png":                         {"a.png"},
+		"a.png b.png\r":                 {"a.png", "b.png"},
+		"a.png,\tb.JPG":                 {"a.png", "b.JPG"},
+		" my photos/a b.png":            {"my photos/a b.png"},
+		"my low/a 1.png  my high/a.png": {"my low/a 1.png", "my high/a.png"},
+		"a b":                           {"a", "b"},
+		"a.png 3":                       {"a.png", "3"},
+		"# a.png is left out":           {"#", "a.png", "is", "left", "out"},
+	} {
+		if got := splitPaths(line); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", line, got, want)
+		}
+	}
+}
+
 func TestFromList(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"a.png", "b.png", "c.png"} {

@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"github.com/goccy/go-yaml"
+	"github.com/gofrs/flock"
 
 	"github.com/godcpt/godcpt/datasets/degrade"
 	"github.com/godcpt/godcpt/datasets/imageio"
@@ -82,16 +83,19 @@ type Synthesis struct {
 //
 // Work that was interrupted goes on: pairs that are there are kept, and a folder that was made with other
 // settings, or holds pairs of unknown origin, is refused. Everything is checked before anything is
-// written; files appear whole or not at all. A picture that cannot be read is listed in the summary, and
-// the others are done. An error of writing, and the end of ctx, end the work after the pictures at hand.
+// written; files appear whole or not at all. One process at a time works in a folder. A
+// picture that cannot be read is listed in the summary, and the others are done. An error of writing, and
+// the end of ctx, end the work after the pictures at hand.
 func Synthesize(ctx context.Context, in, out string, cfg SynthesisConfig) (SynthesisSummary, error) {
 	s, err := newSynthesizer(in, out, cfg)
 	if err != nil {
 		return SynthesisSummary{}, err
 	}
-	if err := s.begin(); err != nil {
+	end, err := s.begin()
+	if err != nil {
 		return SynthesisSummary{}, err
 	}
+	defer end()
 	return s.run(ctx)
 }
 
@@ -287,10 +291,44 @@ func (there Synthesis) differsFrom(here Synthesis) string {
 	return ""
 }
 
-// begin makes the folder and its record.
-func (s *synthesizer) begin() error {
+// begin makes the folder and its record, for this process alone until end, and removes what a killed process
+// has left half-written.
+func (s *synthesizer) begin() (end func(), err error) {
 	if err := os.MkdirAll(s.out, 0o755); err != nil {
-		return fmt.Errorf("cannot make the output folder: %w", err)
+		return nil, fmt.Errorf("cannot make the output folder: %w", err)
+	}
+	lock := flock.New(filepath.Join(s.out, ".synth.lock"))
+	if ok, err := lock.TryLock(); err != nil {
+		return nil, fmt.Errorf("cannot lock the output folder: %w", err)
+	} else if !ok {
+		return nil, fmt.Errorf("another process is making the pairs in %s: wait for it", s.out)
+	}
+	end = func() {
+		os.Remove(lock.Path())
+		lock.Unlock()
+	}
+	if err := s.prepare(); err != nil {
+		end()
+		return nil, err
+	}
+	return end, nil
+}
+
+// prepare writes the record, if there is none, and removes half-written files.
+func (s *synthesizer) prepare() error {
+	if err := s.checkFolder(); err != nil { // again: another process may have begun since
+		return err
+	}
+	for _, side := range []string{SynthesisLQ, SynthesisGT} {
+		err := filepath.WalkDir(filepath.Join(s.out, side), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.IsDir() {
+				return err
+			}
+			return atomicfile.RemoveLeftovers(path)
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("cannot look at the pairs that are there: %w", err)
+		}
 	}
 	recordPath := filepath.Join(s.out, SynthesisRecord)
 	if exists(recordPath) {

@@ -182,6 +182,39 @@ func TestSynthesizeDeterminismAndResume(t *testing.T) {
 }
 
 // The record makes the same degradation.
+// One process at a time works in a folder, and nothing that a killed one has left half-written stays.
+func TestSynthesizeAlone(t *testing.T) {
+	in, out := cleanFolder(t), filepath.Join(t.TempDir(), "pairs")
+	cfg := SynthesisConfig{Kind: "noise", Workers: 1}
+	var second error
+	during := cfg
+	during.Progress = func(SynthesisProgress) {
+		if second == nil {
+			_, second = Synthesize(t.Context(), in, out, cfg)
+		}
+	}
+	mustSynthesize(t, in, out, during)
+	wantError(t, second, "another process is making the pairs")
+	want := contents(t, out)
+	for name := range want {
+		if strings.HasPrefix(filepath.Base(name), ".") {
+			t.Errorf("left behind: %s", name)
+		}
+	}
+
+	for _, left := range []string{"lq/.a.png.tmp-123", "gt/sub/.a.png.tmp-4", ".synth.lock"} {
+		if err := os.WriteFile(filepath.Join(out, left), []byte("half"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := mustSynthesize(t, in, out, cfg); s.Kept != 3 {
+		t.Errorf("%+v", s)
+	}
+	if !equalFiles(contents(t, out), want) {
+		t.Error("half-written files stay")
+	}
+}
+
 func TestSynthesisRecord(t *testing.T) {
 	in, out := cleanFolder(t), filepath.Join(t.TempDir(), "pairs")
 	cfg := SynthesisConfig{Kind: "haze+rain", Seed: 9, Program: "godcpt 1"}

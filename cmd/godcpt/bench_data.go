@@ -48,6 +48,9 @@ is for images that do not fit into memory and are decoded each time.`,
 			case !(flags.seconds >= 0 && flags.seconds <= 3600):
 				return usageError{fmt.Errorf("--seconds is %g; it must be 0 to 3600", flags.seconds)}
 			}
+			if flags.workers < 0 {
+				return usageError{fmt.Errorf("--workers is %d; it must be 0 or more", flags.workers)}
+			}
 			return p.benchData(cmd, flags)
 		}),
 	}

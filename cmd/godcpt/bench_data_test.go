@@ -17,6 +17,7 @@ func TestBenchData(t *testing.T) {
 
 	call(t, "bench").check(t, exitUsage, "", "say what to do: data")
 	call(t, "bench", "data", "--seconds", "-1").check(t, exitUsage, "", "--seconds is -1")
+	call(t, "bench", "data", "--workers", "-1").check(t, exitUsage, "", "--workers is -1")
 	call(t, "bench", "data", "--recipe", "x", "--images", "y").check(t, exitUsage, "", "--recipe or --images")
 	call(t, "bench", "data", "-s", "seed=2").check(t, exitUsage, "", "-s belongs to --recipe")
 	call(t, "bench", "data", "--recipe", "nosuch").check(t, exitUsage, "", "nosuch")

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -94,7 +96,7 @@ func (p *program) writeCheck(r *benchmark.Report) {
 		p.say("\nIt fits several data sets: say with --as which it is, of %s", strings.Join(r.CouldBe, ", "))
 	}
 	if len(r.Others) > 0 {
-		p.say("\nNot checked, as they are not recognised by their names: %s", shortList(r.Others))
+		p.say("\nNot checked, as they are not recognised by their names: %s", visible(shortList(r.Others)))
 	}
 	subset := false
 	for _, part := range r.Parts {
@@ -115,17 +117,21 @@ func (p *program) writePart(part *benchmark.Part) {
 	case name == "":
 		name = "pictures"
 	}
-	p.say("%s: %s", part.Dir, name)
+	p.say("%s: %s", visible(part.Dir), name)
 	switch {
 	case part.Complete():
 		p.say("  complete: %d %s", part.Found, part.Noun())
 	case part.Official > 0 && part.Found < part.Official:
 		p.say("  a part: %d of %d %s", part.Found, part.Official, part.Noun())
 	default:
-		p.say("  %d %s", part.Found, part.Noun())
+		p.say("  %s", number(part.Found, strings.TrimSuffix(part.Noun(), "s")))
 	}
-	if part.LQ != "" && part.Set == "" {
-		p.say("  degraded %s, clean %s", filepath.Base(part.LQ), filepath.Base(part.GT))
+	switch {
+	case part.LQ == "" || part.Set != "":
+	case part.LQ == part.GT:
+		p.say("  in one folder, told apart by their names: %s", part.Pair)
+	default:
+		p.say("  degraded %s, clean %s", visible(filepath.Base(part.LQ)), visible(filepath.Base(part.GT)))
 	}
 	if len(part.Missing) > 0 {
 		p.say("  missing: %s", shortList(part.Missing))
@@ -134,7 +140,7 @@ func (p *program) writePart(part *benchmark.Part) {
 		p.say("  known copy: %s", part.Variant)
 	}
 	for _, note := range part.Notes {
-		p.say("  note: %s", note)
+		p.say("  note: %s", visible(note))
 	}
 	for _, problem := range part.Problems {
 		p.say("  %s: %s", problem.Kind, problem.Text)
@@ -144,11 +150,24 @@ func (p *program) writePart(part *benchmark.Part) {
 				p.say("    and %d more (--json lists all)", len(problem.Files)-show)
 				break
 			}
-			p.say("    %s", file)
+			p.say("    %s", visible(file))
 		}
 		p.say("    to do: %s", problem.Do)
 	}
 	p.say("  in a recipe: %s", part.Recipe)
+}
+
+// visible is a text with names of files, in one line that does nothing to a terminal: files may have any name.
+func visible(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		if unicode.IsPrint(r) {
+			out.WriteRune(r)
+			continue
+		}
+		out.WriteString(strings.Trim(strconv.QuoteRuneToGraphic(r), "'"))
+	}
+	return out.String()
 }
 
 // shortList joins the first of many names.

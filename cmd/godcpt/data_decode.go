@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/godcpt/godcpt/internal/decodefiles"
+	"github.com/godcpt/godcpt/internal/progress"
 )
 
 func (p *program) dataDecodeCommand() *cobra.Command {
@@ -28,10 +30,7 @@ written (exit status 3).`,
 			if !overwrite {
 				p.again = p.commandLine("--overwrite") // there may be outputs now
 			}
-			done, err := decodefiles.Files(cmd.Context(), args[0], args[1], decodefiles.Options{
-				Overwrite: overwrite,
-				Failed:    func(err error) { fmt.Fprintf(p.stderr, "godcpt: %s\n", oneLine(err)) },
-			})
+			done, err := p.decode(cmd.Context(), args[0], args[1], overwrite)
 			if err != nil {
 				return err
 			}
@@ -47,4 +46,30 @@ written (exit status 3).`,
 	}
 	cmd.Flags().BoolVar(&overwrite, "overwrite", false, "replace files that exist")
 	return cmd
+}
+
+// decode decodes a picture, or a folder with a progress bar.
+func (p *program) decode(ctx context.Context, in, out string, overwrite bool) (decodefiles.Summary, error) {
+	var bar *progress.Bar
+	defer func() {
+		if bar != nil {
+			bar.Stop()
+		}
+	}()
+	done, err := decodefiles.Files(ctx, in, out, decodefiles.Options{
+		Overwrite: overwrite,
+		Progress: func(done, total int, failed error) {
+			if bar == nil {
+				bar = progress.New(p.stdout, progress.Options{Title: "decoding", Total: total, Unit: "images"})
+			}
+			if failed != nil {
+				bar.Note("failed: " + oneLine(failed))
+			}
+			bar.Step(done)
+		},
+	})
+	if err == nil && bar != nil {
+		bar.Finish()
+	}
+	return done, err
 }

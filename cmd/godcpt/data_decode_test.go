@@ -129,8 +129,28 @@ func TestDataDecodeBrokenFiles(t *testing.T) {
 	}
 	r := call(t, "data", "decode", in, out)
 	r.check(t, exitSomeFailed, "pictures decoded: 1", "1 of 2 pictures could not be decoded")
-	if !strings.Contains(r.stderr, broken+" is not a picture") {
-		t.Errorf("the broken file is not named: %s", r.stderr)
+	if !strings.Contains(r.stdout, "failed: "+broken+" is not a picture") {
+		t.Errorf("the broken file is not named: %s", r.stdout)
+	}
+	link := filepath.Join(in, "link.png")
+	if err := os.Symlink("nowhere.png", link); err == nil { // where there are links
+		r := call(t, "data", "decode", "--overwrite", in, out)
+		r.check(t, exitSomeFailed, "pictures decoded: 1", "2 of 3 pictures could not be decoded")
+		if err := os.Remove(link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	taken := filepath.Join(dir, "taken") // an error of writing is one of all pictures
+	if err := os.MkdirAll(taken, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(in, "sub", "good.png"), testImage(4, 4))
+	if err := os.WriteFile(filepath.Join(taken, "sub"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	call(t, "data", "decode", in, taken).check(t, exitFailure, "", "cannot make the output folder")
+	if err := os.RemoveAll(filepath.Join(in, "sub")); err != nil {
+		t.Fatal(err)
 	}
 	call(t, "data", "decode", broken, filepath.Join(dir, "x.png")).check(t, exitFailure, "", "broken.jpg is not a picture")
 	if err := os.Remove(filepath.Join(in, "good.png")); err != nil {

@@ -62,21 +62,37 @@ func (p *program) getSet(cmd *cobra.Command, set *benchmark.Set, out string) err
 			bar.Stop()
 		}
 	}()
-	return benchmark.Get(cmd.Context(), set, benchmark.GetOptions{
+	finish := func() { // with the file at hand
+		if bar != nil {
+			bar.Finish()
+		}
+		bar, current = nil, ""
+	}
+	err := benchmark.Get(cmd.Context(), set, benchmark.GetOptions{
 		Out: out,
 		Progress: func(file string, done, total int64) {
 			if file != current {
-				if bar != nil {
-					bar.Finish()
-				}
+				finish()
 				current = file
 				bar = progress.New(p.stdout, progress.Options{Title: file, Total: int(total), Start: int(done), Unit: progress.Bytes})
 			}
 			bar.Step(int(done))
 		},
 		Retry: func(file string, err error) {
-			p.say("%s: the download broke off (%v), trying again", file, err)
+			text := fmt.Sprintf("%s: the download broke off (%v), trying again", file, err)
+			if bar == nil {
+				p.say("%s", text)
+				return
+			}
+			bar.Note(text)
 		},
-		Say: func(text string) { p.say("%s", text) },
+		Say: func(text string) {
+			finish()
+			p.say("%s", text)
+		},
 	})
+	if err == nil {
+		finish()
+	}
+	return err
 }

@@ -32,18 +32,35 @@ func TestDataList(t *testing.T) {
 	t.Setenv(benchmark.DirEnv, "")
 	list := call(t, "data", "list")
 	list.check(t, exitOK, "Rain100L", "")
-	if lines := strings.Split(strings.TrimSpace(list.stdout), "\n"); len(lines) != len(benchmark.All())+1 {
-		t.Errorf("%d lines for %d sets", len(lines), len(benchmark.All()))
+	sets := map[string]bool{}
+	for _, line := range strings.Split(strings.TrimSpace(list.stdout), "\n") {
+		if len(line) > 80 {
+			t.Errorf("does not fit a terminal: %s", line)
+		}
+		if name, _, _ := strings.Cut(line, " "); name != "" { // else the line before goes on
+			sets[name] = true
+		}
 	}
+	for _, s := range benchmark.All() {
+		if !sets[s.Name] {
+			t.Errorf("%s is not listed", s.Name)
+		}
+	}
+	one := call(t, "data", "list", "lolv2")
+	for _, want := range []string{"LOL-v2: ", "licence  none stated", "real-test: 100 pairs, benchmark: LOL-v2/real-test", "  Real_captured/Test/Low and Real_captured/Test/Normal; pair: low*=normal*"} {
+		one.check(t, exitOK, want, "")
+	}
+	call(t, "data", "list", "nosuchset").check(t, exitUsage, "", "no data set")
+	call(t, "data", "list", "GoPro", "--task", "rain").check(t, exitUsage, "", "NAME or --task")
 	rain := call(t, "data", "list", "--task", "rain")
 	rain.check(t, exitOK, "Rain100L  ", "")
 	if strings.Contains(rain.stdout, "GoPro") {
 		t.Error("a set of another task is listed")
 	}
-	var sets []map[string]any
+	var facts []map[string]any
 	asJSON := call(t, "data", "list", "--task", "blur", "--json")
-	if err := json.Unmarshal([]byte(asJSON.stdout), &sets); err != nil || len(sets) == 0 || sets[0]["task"] != "blur" || sets[0]["how"] == "" {
-		t.Errorf("%v, %v", sets, err)
+	if err := json.Unmarshal([]byte(asJSON.stdout), &facts); err != nil || len(facts) == 0 || facts[0]["task"] != "blur" || facts[0]["how"] == "" {
+		t.Errorf("%v, %v", facts, err)
 	}
 	t.Setenv(benchmark.MirrorEnv, "https://mirror.example.org")
 	call(t, "data", "list").check(t, exitOK, "mirror", "")
@@ -82,6 +99,40 @@ func TestDataCheck(t *testing.T) {
 	}
 	call(t, "data", "check", photos).check(t, exitFailure, "duplicated: 1 picture more than once", "is not sound")
 	call(t, "data", "check", photos).check(t, exitFailure, "degrade: {kind: noise}}", "is not sound")
+
+	for i := range 3 {
+		write(t, filepath.Join(photos, fmt.Sprintf("odd\x1b[2J\n%d.png", i)), testImage(20, 8))
+	}
+	odd := call(t, "data", "check", photos)
+	odd.check(t, exitFailure, `odd\x1b[2J\n0.png = odd\x1b[2J\n1.png`, "is not sound")
+	if strings.Contains(odd.stdout, "\x1b") {
+		t.Errorf("a file's name reaches the terminal as it is: %q", odd.stdout)
+	}
+
+	pairs := filepath.Join(t.TempDir(), "mine")
+	for i := range 2 {
+		write(t, filepath.Join(pairs, fmt.Sprintf("%d_low.png", i)), testImage(10+i, 8))
+		write(t, filepath.Join(pairs, fmt.Sprintf("%d_high.png", i)), testImage(10+i, 8).Crop(0, 0, 9+i, 8))
+	}
+	call(t, "data", "check", pairs).check(t, exitFailure, "in one folder, told apart by their names: *_low=*_high", "is not sound")
+}
+
+// A data set is packed as the table says that it lies.
+func TestDataPackSet(t *testing.T) {
+	parent := t.TempDir()
+	dir := gopro(t, parent)
+	out := filepath.Join(parent, "shards")
+	call(t, "data", "pack", dir, out, "--as", "gopro/test").check(t, exitOK, "1 pair, ", "")
+	call(t, "data", "pack", dir, out, "--as", "gopro").check(t, exitUsage, "", "GoPro/test or GoPro/train")
+	call(t, "data", "pack", dir, out, "--as", "GoPro/train").check(t, exitFailure, "", "expected there GOPRO_Large/train")
+	call(t, "data", "pack", dir, out, "--as", "GoPro/test", "--gt", dir).check(t, exitUsage, "", "leave --gt out")
+	call(t, "data", "pack", dir, out, "--as", "GoPro/test", "--pair", "rain").check(t, exitUsage, "", "--pair rain belongs to --gt")
+
+	// Pairs that recipes trim are no equal pairs in shards.
+	sots := filepath.Join(parent, "SOTS", "indoor")
+	write(t, filepath.Join(sots, "hazy", "1400_1.png"), testImage(40, 30))
+	write(t, filepath.Join(sots, "gt", "1400.png"), testImage(60, 50))
+	call(t, "data", "pack", filepath.Dir(sots), out+"2", "--as", "SOTS/indoor").check(t, exitFailure, "", "larger by 10 pixels")
 }
 
 func TestDataGet(t *testing.T) {

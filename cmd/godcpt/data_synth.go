@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/godcpt/godcpt/datasets"
+	"github.com/godcpt/godcpt/datasets/benchmark"
 	"github.com/godcpt/godcpt/datasets/degrade"
 	"github.com/godcpt/godcpt/internal/progress"
 )
@@ -79,13 +80,13 @@ func (p *program) synthesize(ctx context.Context, in, out string, config dataset
 	}
 	bar.Finish()
 	if summary.Pairs > 0 {
-		text := fmt.Sprintf("%d pairs in %s", summary.Pairs, out)
+		text := number(summary.Pairs, "pair") + " in " + out
 		if summary.Kept > 0 {
 			text += fmt.Sprintf(", %d of them were there already", summary.Kept)
 		}
 		p.say("%s", text)
-		p.say("Use them in a recipe: {name: %s, lq: %s, gt: %s}", config.Kind,
-			filepath.Join(out, datasets.SynthesisLQ), filepath.Join(out, datasets.SynthesisGT))
+		p.say("Use them in a recipe: {name: %s, lq: %s, gt: %s}", benchmark.RecipeText(config.Kind),
+			benchmark.RecipeText(filepath.Join(out, datasets.SynthesisLQ)), benchmark.RecipeText(filepath.Join(out, datasets.SynthesisGT)))
 	}
 	var inputs []string
 	for _, f := range summary.Failed {

@@ -99,3 +99,12 @@ func TestDataShow(t *testing.T) {
 	call(t, "data", "show", filepath.Join(dir, "none.png"), "-o", filepath.Join(dir, "x.png")).check(t, exitFailure, "", "none.png")
 	call(t, "data", "show", photo, "-o", filepath.Join(dir, "x.gif")).check(t, exitFailure, "", "unknown extension")
 }
+
+// The line for a recipe is valid YAML, whatever the folder is called.
+func TestDataSynthQuotesTheRecipe(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "in", "a.png"), testImage(20, 10))
+	out := filepath.Join(dir, "it's: [odd]")
+	want := "gt: '" + filepath.Join(dir, "it''s: [odd]", "gt") + "'}"
+	call(t, "data", "synth", filepath.Join(dir, "in"), out, "--kind", "noise").check(t, exitOK, want, "")
+}

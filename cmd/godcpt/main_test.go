@@ -241,7 +241,7 @@ func TestEval(t *testing.T) {
 	}
 	for _, want := range []string{
 		"finetune of recipe quickstart, iteration 3", "PSNR restored", "noise", "Mean",
-		"channel   RGB", "crop      none", "rounding  clamped", "decoder   Go's", "padding   reflection at the bottom and right to a multiple of 2",
+		"channel   RGB", "crop      none", "rounding  clamped", "decoder   8-bit RGB as OpenCV", "padding   reflection at the bottom and right to a multiple of 2",
 	} {
 		if !strings.Contains(table.stdout, want) {
 			t.Errorf("the table lacks %q:\n%s", want, table.stdout)

@@ -20,6 +20,7 @@ const (
 	Misnamed     = "misnamed"     // is not called as the others
 	Duplicated   = "duplicated"   // has the pixels of another one
 	Undegraded   = "undegraded"   // has the pixels of its clean picture
+	Swapped      = "swapped"      // degraded and clean ones are in each other's place
 	Unequal      = "unequal"      // has another size than its clean picture
 	Resized      = "resized"      // has a size that neither the official nor a known copy has
 	Recompressed = "recompressed" // is a JPEG file where the official one is not
@@ -147,6 +148,9 @@ func plan(dir, as string) (*Report, error) {
 	}
 	parts, err := general(dir)
 	r.Parts = parts
+	if len(parts) == 1 && parts[0].LQ == "" {
+		parts[0].noteHalf(dir)
+	}
 	return r, err
 }
 
@@ -177,7 +181,31 @@ func forced(dir, as string) ([]Match, error) {
 	for i := range only.Splits {
 		expected = append(expected, fmt.Sprintf("%s: %s", only.Splits[i].Name, only.Splits[i].expected()))
 	}
-	return nil, fmt.Errorf("%s does not hold %s. Expected there\n%s", dir, as, strings.Join(expected, "\n"))
+	return nil, fmt.Errorf("%s does not hold %s. Expected there\n%s%s", dir, as, strings.Join(expected, "\n"), whatIsIn(dir))
+}
+
+// whatIsIn names the folders with pictures in a folder, a line for an error; "" if there are none.
+func whatIsIn(dir string) string {
+	images, err := datasets.FromDir(dir)
+	if err != nil {
+		return ""
+	}
+	var folders []string
+	for _, f := range files(images) {
+		rel, err := filepath.Rel(dir, filepath.Dir(f))
+		if rel = filepath.ToSlash(rel); rel == "." {
+			rel = "the folder itself"
+		}
+		if err == nil && !slices.Contains(folders, rel) {
+			folders = append(folders, rel)
+		}
+	}
+	const show = 4
+	more := ""
+	if n := len(folders) - show; n > 0 {
+		folders, more = folders[:show], fmt.Sprintf(" and %d more", n)
+	}
+	return "\nThere are pictures in " + strings.Join(folders, ", ") + more
 }
 
 // Named reports whether the set's folder bears its name, so that the match is no guess.
@@ -190,10 +218,7 @@ func (r *Report) add(matches []Match) {
 			Set: m.Set.Name, Split: m.Split.Name, Task: m.Set.Task, Dir: m.Dir, LQ: at.LQ, GT: at.GT, Pair: cmp.Or(at.Pair, datasets.PairSame),
 			set: m.Set, split: m.Split, layout: at,
 		}
-		p.Official = m.Split.GT
-		if m.Split.Pairs() {
-			p.Official = m.Split.LQ
-		}
+		p.Official = m.Split.Count()
 		p.Recipe = m.recipeLine()
 		r.Parts = append(r.Parts, p)
 	}
@@ -209,7 +234,7 @@ func (r *Report) planFolders(dir string, depth int) {
 	var others []string
 	before := len(r.Parts)
 	for _, e := range entries {
-		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+		if !isFolder(dir, e) {
 			continue
 		}
 		sub := filepath.Join(dir, e.Name())
@@ -302,6 +327,31 @@ func (r *Report) compareSplits(pictures map[string]picture) {
 			}
 		}
 	}
+}
+
+// isFolder reports whether an entry of a folder is a folder to look at: not a hidden one, nor what macOS puts
+// into archives. Links to folders elsewhere count, since data is often kept on another disk; one that leads back
+// into dir or above it does not.
+func isFolder(dir string, e os.DirEntry) bool {
+	if strings.HasPrefix(e.Name(), ".") || e.Name() == "__MACOSX" {
+		return false
+	}
+	if e.Type()&os.ModeSymlink == 0 {
+		return e.IsDir()
+	}
+	to, err := filepath.EvalSymlinks(filepath.Join(dir, e.Name()))
+	if err != nil {
+		return false
+	}
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return false
+	}
+	if real, err = filepath.Abs(real); err == nil {
+		to, err = filepath.Abs(to)
+	}
+	info, statErr := os.Stat(to)
+	return err == nil && statErr == nil && info.IsDir() && !within(to, real) && !within(real, to)
 }
 
 // errNoPictures is the error of a folder with nothing to examine.

@@ -305,12 +305,22 @@ func TestCheckGeneral(t *testing.T) {
 
 func TestCheckErrors(t *testing.T) {
 	dir := rain12(t)
-	empty := t.TempDir()
+	empty, archives, linked := t.TempDir(), t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(archives, "photos-000.tar"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "rainy"), filepath.Join(linked, "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct{ dir, as, want string }{
 		{filepath.Join(empty, "none"), "", "cannot read the folder"},
 		{filepath.Join(dir, "rainy/rain-001.png"), "", "is a file"},
 		{empty, "", "there are no pictures"},
 		{empty, "Rain100L", "does not hold Rain100L. Expected there\ntest: rainy and norain"},
+		{dir, "GoPro/test", "\nThere are pictures in norain, rainy"},
+		{filepath.Join(dir, "rainy"), "GoPro/test", "There are pictures in the folder itself"},
+		{archives, "", "photos-000.tar may be shards"},
+		{linked, "", "elsewhere leads to another folder: name that folder"},
 		{dir, "Rain100M", "no data set"},
 		{dir, "Rain12/val", `no split "val"`},
 	} {

@@ -18,7 +18,8 @@ type picture struct {
 	w, h   int
 	bytes  [sha256.Size]byte // checksum of the file
 	pixels [sha256.Size]byte // checksum of size and 8-bit pixels
-	err    error             // nil if it could be decoded as a whole
+	look   look
+	err    error // nil if it could be decoded as a whole
 }
 
 // examine decodes files, in parallel. Progress, if not nil, is told how many are done.
@@ -65,7 +66,7 @@ func readPicture(file string) (p picture) {
 		p.err = err
 		return p
 	}
-	p.w, p.h = w, h
+	p.w, p.h, p.look = w, h, lookAt(w, h, pix)
 	sum := sha256.New()
 	var size [8]byte
 	binary.LittleEndian.PutUint32(size[:4], uint32(w))

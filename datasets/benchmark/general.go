@@ -7,8 +7,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/godcpt/godcpt/datasets"
 )
@@ -31,9 +33,117 @@ func general(dir string) ([]*Part, error) {
 		return parts, nil
 	}
 	if !hasPicture(os.DirFS(dir), ".", true) {
-		return nil, fmt.Errorf("%s: %w", dir, errNoPictures)
+		return nil, fmt.Errorf("%s: %w%s", dir, errNoPictures, whyNone(dir))
+	}
+	if rule := flatRule(dir); rule != "" {
+		return []*Part{newGeneralPart(dir, Layout{LQ: ".", GT: ".", Pair: rule})}, nil
 	}
 	return []*Part{newGeneralPart(dir, Layout{GT: "."})}, nil
+}
+
+// whyNone says what is in a folder in place of pictures; "" if that is nothing to speak of.
+func whyNone(dir string) string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return ""
+	}
+	for _, e := range entries {
+		switch {
+		case path.Ext(e.Name()) == shardExtension:
+			return fmt.Sprintf(". %s may be shards of pictures: they are checked when a recipe opens them", e.Name())
+		case e.Type()&os.ModeSymlink != 0 && isFolder(dir, e):
+			return fmt.Sprintf(". %s leads to another folder: name that folder", e.Name())
+		}
+	}
+	return ""
+}
+
+// shardExtension is that of package shards.
+const shardExtension = ".tar"
+
+// flatRule returns the rule that tells degraded and clean pictures in one folder apart and pairs all of them;
+// "" if there is none.
+func flatRule(dir string) string {
+	images, err := datasets.FromDir(dir)
+	if err != nil || images.Len() < 2 {
+		return ""
+	}
+	for _, rule := range flatRules(files(images)) {
+		p, err := datasets.Pair(datasets.PairedConfig{LQ: dir, GT: dir, Rule: rule})
+		if err == nil && len(p.Unpaired) == 0 && 2*len(p.Pairs) == images.Len() {
+			return rule
+		}
+	}
+	return ""
+}
+
+// flatRules lists rules that may tell pictures in one folder apart: those of sets in the table that lie so, and
+// those of words in the names, such as low_*=high_* and *_noisy=*_clean.
+func flatRules(files []string) []string {
+	var rules []string
+	add := func(rule string) {
+		if !slices.Contains(rules, rule) && datasets.CheckPairRule(rule) == nil {
+			rules = append(rules, rule)
+		}
+	}
+	for _, s := range All() {
+		for _, split := range s.Splits {
+			for _, l := range split.Layouts {
+				if l.LQ != "" && l.LQ == l.GT {
+					add(l.Pair)
+				}
+			}
+		}
+	}
+	patterns := map[string][]string{} // of each side
+	note := func(word, pattern string) {
+		if side := sideOf(word); side != "" && !slices.Contains(patterns[side], pattern) {
+			patterns[side] = append(patterns[side], pattern)
+		}
+	}
+	for _, f := range files {
+		name := stem(filepath.ToSlash(f))
+		if i := strings.IndexAny(name, "-_0123456789"); i > 0 {
+			separator := strings.TrimRight(name[i:i+1], "0123456789")
+			note(name[:i], name[:i]+separator+"*")
+		}
+		if i := strings.LastIndexAny(name, "-_"); i >= 0 {
+			note(name[i+1:], "*"+name[i:])
+		}
+	}
+	for _, lq := range patterns["lq"] {
+		for _, gt := range patterns["gt"] {
+			add(lq + "=" + gt)
+		}
+	}
+	return rules
+}
+
+// noteHalf says of a part without pairs if its folder is one half of pairs, so that degraded pictures are not
+// taken for clean ones.
+func (p *Part) noteHalf(dir string) {
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return
+	}
+	parent, name := filepath.Split(absolute)
+	parent = filepath.Clean(parent)
+	for _, l := range folderPairs(parent, subFolders(parent)) {
+		rule, ok := bestRule(l.Under(parent))
+		if !ok || name != l.LQ && name != l.GT {
+			continue
+		}
+		side, other := "degraded", l.GT
+		if name == l.GT {
+			side, other = "clean", l.LQ
+		}
+		p.note("these seem to be the %s pictures of pairs, with %s beside them: check %s", side, other, parent)
+		if name == l.LQ {
+			l.Pair = rule
+			p.Recipe = generalLine(parent, l.Under(parent))
+		}
+		return
+	}
 }
 
 func newGeneralPart(dir string, l Layout) *Part {
@@ -51,7 +161,7 @@ func subFolders(dir string) []string {
 	}
 	var names []string
 	for _, e := range entries {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") && hasPicture(os.DirFS(dir), e.Name(), true) {
+		if isFolder(dir, e) && hasPicture(os.DirFS(dir), e.Name(), true) {
 			names = append(names, e.Name())
 		}
 	}
@@ -195,10 +305,14 @@ func star(names []string) string {
 // plainYAML are texts that need no quotes in a recipe.
 var plainYAML = regexp.MustCompile(`^[\pL\d./][\pL\d./_+\-]*$`)
 
-// yamlText writes a text into a recipe's line.
-func yamlText(s string) string {
+// RecipeText is a text, such as a path, as it is written into a line of a recipe: with quotes where YAML needs
+// them.
+func RecipeText(s string) string {
 	if plainYAML.MatchString(s) {
 		return s
+	}
+	if strings.ContainsFunc(s, unicode.IsControl) {
+		return strconv.Quote(s)
 	}
 	return "'" + strings.ReplaceAll(s, "'", "''") + "'"
 }
@@ -209,13 +323,13 @@ func generalLine(dir string, at Layout) string {
 	if err != nil {
 		absolute = dir
 	}
-	name := yamlText(strings.ToLower(filepath.Base(absolute)))
+	name := RecipeText(strings.ToLower(filepath.Base(absolute)))
 	if at.LQ == "" {
-		return fmt.Sprintf("{name: noise, images: %s, degrade: {kind: noise}}", yamlText(filepath.ToSlash(at.GT)))
+		return fmt.Sprintf("{name: noise, images: %s, degrade: {kind: noise}}", RecipeText(filepath.ToSlash(at.GT)))
 	}
-	line := fmt.Sprintf("{name: %s, lq: %s, gt: %s", name, yamlText(filepath.ToSlash(at.LQ)), yamlText(filepath.ToSlash(at.GT)))
+	line := fmt.Sprintf("{name: %s, lq: %s, gt: %s", name, RecipeText(filepath.ToSlash(at.LQ)), RecipeText(filepath.ToSlash(at.GT)))
 	if at.Pair != datasets.PairSame {
-		line += ", pair: " + yamlText(at.Pair)
+		line += ", pair: " + RecipeText(at.Pair)
 	}
 	return line + "}"
 }
@@ -231,5 +345,5 @@ func (m Match) recipeLine() string {
 			degradation = ", degrade: {kind: noise}"
 		}
 	}
-	return fmt.Sprintf("{name: %s, benchmark: %s, dir: %s%s}", name, yamlText(m.Set.Spec(m.Split)), yamlText(filepath.ToSlash(m.Dir)), degradation)
+	return fmt.Sprintf("{name: %s, benchmark: %s, dir: %s%s}", name, RecipeText(m.Set.Spec(m.Split)), RecipeText(filepath.ToSlash(m.Dir)), degradation)
 }

@@ -97,6 +97,9 @@ func Get(ctx context.Context, s *Set, opts GetOptions) error {
 	if opts.Say == nil {
 		opts.Say = func(string) {}
 	}
+	if real, err := filepath.EvalSymlinks(opts.Out); err == nil { // a link to an empty folder on another disk
+		opts.Out = real
+	}
 	if err := checkOut(opts.Out); err != nil {
 		return err
 	}
@@ -161,12 +164,12 @@ func (s *Set) get(ctx context.Context, work string, opts GetOptions) error {
 	}
 	for i, f := range s.files() {
 		if err := s.place(ctx, f, have[i], unpacked, opts); err != nil {
-			return err
+			return discard(ctx, err, work, have[i:i+1])
 		}
 	}
 	root, err := s.rootOf(unpacked)
 	if err != nil {
-		return err
+		return discard(ctx, err, work, have)
 	}
 	if err := os.Remove(opts.Out); err != nil && !errors.Is(err, fs.ErrNotExist) { // it is empty
 		return err
@@ -175,6 +178,25 @@ func (s *Set) get(ctx context.Context, work string, opts GetOptions) error {
 		return err
 	}
 	return atomicfile.SyncDir(filepath.Dir(filepath.Clean(opts.Out)))
+}
+
+// discard removes files that were fetched and are of no use, as err says, so that the next Get does not take them
+// for what an interruption left. What fails on this machine (a full disk, say) or is interrupted is no fault of
+// theirs, and files that a person has brought are for the person to replace.
+func discard(ctx context.Context, err error, work string, files []string) error {
+	if ctx.Err() != nil || errors.As(err, new(*fs.PathError)) || errors.Is(err, unpack.ErrPassword) {
+		return err
+	}
+	removed := false
+	for _, file := range files {
+		if filepath.Dir(file) == work && os.Remove(file) == nil {
+			removed = true
+		}
+	}
+	if !removed {
+		return fmt.Errorf("%w. Replace it by the file as it is published", err)
+	}
+	return fmt.Errorf("%w. What was fetched is removed; run this again to fetch it anew", err)
 }
 
 // fetch returns a file of the set on this machine.
@@ -250,24 +272,50 @@ func (s *Set) place(ctx context.Context, f File, file, unpacked string, opts Get
 	})
 }
 
-// rootOf returns the set's folder in what was unpacked: that, or the only folder in it.
+// rootOf returns the set's folder in what was unpacked: that, or the only folder in it, or the only one in that
+// and so on. Files beside such a folder, such as a licence, are moved into it.
 func (s *Set) rootOf(unpacked string) (string, error) {
-	roots := []string{unpacked}
-	entries, err := os.ReadDir(unpacked)
-	if err != nil {
-		return "", err
-	}
-	if len(entries) == 1 && entries[0].IsDir() {
-		roots = append(roots, filepath.Join(unpacked, entries[0].Name()))
-	}
-	for _, root := range roots {
+	const deepest = 3
+	var beside []string
+	root := unpacked
+	for range deepest {
 		for i := range s.Splits {
 			if _, err := s.Splits[i].In(root); err == nil {
-				return root, nil
+				return root, moveInto(root, beside)
 			}
 		}
+		entries, err := os.ReadDir(root)
+		if err != nil {
+			return "", err
+		}
+		var folders []string
+		for _, e := range entries {
+			if path := filepath.Join(root, e.Name()); e.IsDir() {
+				folders = append(folders, path)
+			} else {
+				beside = append(beside, path)
+			}
+		}
+		if len(folders) != 1 {
+			break
+		}
+		root = folders[0]
 	}
 	return "", fmt.Errorf("what was fetched does not hold %s: expected %s", s.Name, s.Splits[0].expected())
+}
+
+// moveInto moves files into a folder that has none of their names.
+func moveInto(dir string, files []string) error {
+	for _, file := range files {
+		to := filepath.Join(dir, filepath.Base(file))
+		if _, err := os.Lstat(to); err == nil {
+			continue
+		}
+		if err := os.Rename(file, to); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // byHand is the error of a set that only a person can fetch: it says what to do.

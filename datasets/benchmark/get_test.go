@@ -135,6 +135,7 @@ func TestGet(t *testing.T) {
 	for name, data := range map[string][]byte{
 		"a.zip":    zipOf(t, "lq/1.png", "gt/1.png"),
 		"b.zip":    zipOf(t, "Test-master/lq/1.png", "Test-master/gt/1.png"), // in a folder of its own
+		"c.zip":    zipOf(t, "all/README.txt", "all/Test/lq/1.png", "all/Test/gt/1.png", "LICENSE"),
 		"a.tar.gz": tarGzOf(t, "lq/1.png", "gt/1.png"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -156,6 +157,11 @@ func TestGet(t *testing.T) {
 				t.Errorf("progress %d of %d, error %v", progress, len(data), err)
 			}
 			holdsSet(t, out)
+			for _, beside := range []string{"README.txt", "LICENSE"} {
+				if _, err := os.Stat(filepath.Join(out, beside)); (err == nil) != (name == "c.zip") {
+					t.Errorf("%s: %v", beside, err)
+				}
+			}
 			if err := Get(t.Context(), set, GetOptions{Out: out}); err == nil || !strings.Contains(err.Error(), "exists and is not replaced") {
 				t.Errorf("a second time: %v", err)
 			}
@@ -282,6 +288,60 @@ func TestGetErrors(t *testing.T) {
 			t.Errorf("error %v, want %q", err, want)
 		}
 	}
+}
+
+// What was fetched and is of no use is not taken for good by the next call; what a person has brought stays.
+func TestGetDiscardsWhatIsOfNoUse(t *testing.T) {
+	s := newShop(t)
+	good := zipOf(t, "lq/1.png", "gt/1.png")
+	set := testSet(File{URL: s.url + "/a.zip", Unpack: "zip"})
+	for name, bad := range map[string][]byte{"cut off": good[:len(good)/2], "another set": zipOf(t, "a/1.png", "b/1.png")} {
+		out := filepath.Join(t.TempDir(), "set")
+		s.files["/a.zip"] = bad
+		if err := Get(t.Context(), set, GetOptions{Out: out}); err == nil || !strings.Contains(err.Error(), "run this again to fetch it anew") {
+			t.Errorf("%s: error %v", name, err)
+		}
+		s.files["/a.zip"] = good
+		if err := Get(t.Context(), set, GetOptions{Out: out}); err != nil {
+			t.Errorf("after one that was %s: %v", name, err)
+			continue
+		}
+		holdsSet(t, out)
+
+		dir := t.TempDir()
+		t.Setenv(DirEnv, dir)
+		brought := filepath.Join(dir, "Test", "a.zip")
+		if err := os.Mkdir(filepath.Dir(brought), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(brought, bad, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := Get(t.Context(), set, GetOptions{Out: filepath.Join(dir, "set")}); err == nil || !strings.Contains(err.Error(), "Replace it") {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if _, err := os.Stat(brought); err != nil {
+			t.Error(err)
+		}
+		t.Setenv(DirEnv, "")
+	}
+}
+
+// A link to an empty folder on another disk is filled, not replaced.
+func TestGetThroughLink(t *testing.T) {
+	s := newShop(t)
+	s.files["/a.zip"] = zipOf(t, "lq/1.png", "gt/1.png")
+	elsewhere, out := filepath.Join(t.TempDir(), "room"), filepath.Join(t.TempDir(), "set")
+	if err := os.Mkdir(elsewhere, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(elsewhere, out); err != nil {
+		t.Skipf("no symbolic links: %v", err)
+	}
+	if err := Get(t.Context(), testSet(File{URL: s.url + "/a.zip", Unpack: "zip"}), GetOptions{Out: out}); err != nil {
+		t.Fatal(err)
+	}
+	holdsSet(t, elsewhere)
 }
 
 // What has arrived is not fetched again.

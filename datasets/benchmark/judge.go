@@ -68,6 +68,10 @@ func (p *Part) judgePairs(pictures map[string]picture) {
 	for _, u := range p.pairing.Unpaired {
 		alone = append(alone, p.short(u.File))
 	}
+	if p.swappedNames() {
+		p.problem(Swapped, nil, p.exchange(), "degraded and clean pictures are in each other's folder, as their names say")
+		return
+	}
 	if len(alone) > 0 {
 		p.problem(Unpaired, alone, fmt.Sprintf("fetch the partners, or move these elsewhere (pairs are found by the rule %q)", p.Pair),
 			"%s without a partner", count(len(alone), "picture"))
@@ -99,6 +103,7 @@ func (p *Part) judgePairs(pictures map[string]picture) {
 	if len(equal) > 0 {
 		p.problem(Undegraded, equal, "copy the degraded pictures again: clean ones are in their place", "%s equal to the clean one", count(len(equal), "degraded picture"))
 	}
+	p.judgeSwapped(pictures)
 }
 
 // judgeNames compares with the official names.

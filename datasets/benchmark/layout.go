@@ -24,7 +24,7 @@ func (sp *Split) In(dir string) (Layout, error) {
 	if _, err := os.Stat(dir); err != nil {
 		return Layout{}, fmt.Errorf("cannot read the data set's folder: %w", err)
 	}
-	return Layout{}, fmt.Errorf("%s does not hold %s: expected there %s", dir, sp.Name, sp.expected())
+	return Layout{}, fmt.Errorf("%s does not hold the split %s: expected there %s", dir, sp.Name, sp.expected())
 }
 
 // bestRule returns the layout with the folders of l that leaves the fewest pictures in dir alone.
@@ -57,8 +57,8 @@ func (sp *Split) expected() string {
 		}
 	}
 	const show = 3
-	if len(ways) > show {
-		ways = append(ways[:show], fmt.Sprintf("in %d other ways (godcpt data list --json)", len(ways)-show))
+	if len(ways) > show+1 {
+		ways = append(ways[:show], fmt.Sprintf("in %d other ways (godcpt data list NAME)", len(ways)-show))
 	}
 	return strings.Join(ways, ", or ")
 }

@@ -127,3 +127,23 @@ func TestDefaultDir(t *testing.T) {
 		t.Errorf("its name comes first: %s", got)
 	}
 }
+
+// One way more than are shown is shown instead of being counted.
+func TestExpected(t *testing.T) {
+	var sp Split
+	for _, gt := range []string{"a", "b", "c", "d", "e"} {
+		sp.Layouts = append(sp.Layouts, Layout{GT: gt})
+		got := sp.expected()
+		if n := len(sp.Layouts); n < 5 && got != strings.Join([]string{"a", "b", "c", "d"}[:n], ", or ") || n == 5 && got != "a, or b, or c, or in 2 other ways (godcpt data list NAME)" {
+			t.Errorf("%d layouts: %s", n, got)
+		}
+	}
+}
+
+func TestRecipeText(t *testing.T) {
+	for text, want := range map[string]string{"/data/Rain100L": "/data/Rain100L", "it's mine": "'it''s mine'", "two\nlines": `"two\nlines"`} {
+		if got := RecipeText(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}

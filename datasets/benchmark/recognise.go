@@ -197,14 +197,6 @@ func (c *candidate) folderName(root string) int {
 	return 0
 }
 
-// official is the number of pictures that count should be.
-func (c *candidate) official() int {
-	if c.Split.Pairs() {
-		return c.Split.LQ
-	}
-	return c.Split.GT
-}
-
 // convinces reports whether enough speaks for a candidate: the folder's name, or else file names that
 // say something, or the official number of them.
 func (c *candidate) convinces() bool {
@@ -212,7 +204,7 @@ func (c *candidate) convinces() bool {
 		return true
 	}
 	const most = 0.98
-	return c.known && c.fit >= most && c.count <= c.official() && (c.count == c.official() || c.telling())
+	return c.known && c.fit >= most && c.count <= c.Split.Count() && (c.count == c.Split.Count() || c.telling())
 }
 
 // telling reports whether the official file names say what they are: they have letters, or so many of
@@ -220,7 +212,7 @@ func (c *candidate) convinces() bool {
 func (c *candidate) telling() bool {
 	pattern := cmp.Or(c.Split.Pattern.LQ, c.Split.Pattern.GT)
 	const several, sparse = 10, 20
-	if all := newOfficialNames(pattern, c.official()).all; c.count >= several && len(all) > 0 {
+	if all := newOfficialNames(pattern, c.Split.Count()).all; c.count >= several && len(all) > 0 {
 		if largest, err := strconv.Atoi(stem(slices.MaxFunc(all, byNumber))); err == nil && largest > sparse*len(all) {
 			return true
 		}
@@ -240,9 +232,9 @@ func (c *candidate) telling() bool {
 func (c *candidate) score() float64 {
 	s := 100*float64(c.named) + 10*c.fit
 	switch {
-	case c.count == c.official():
+	case c.count == c.Split.Count():
 		s += 5
-	case c.count > c.official():
+	case c.count > c.Split.Count():
 		s -= 20
 	}
 	if strings.Contains(normal(filepath.ToSlash(c.at().GT)), normal(c.Split.Name)) {

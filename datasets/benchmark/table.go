@@ -189,6 +189,14 @@ func (s *Set) splitNames() []string {
 // Pairs reports whether the split has degraded pictures of its own.
 func (sp *Split) Pairs() bool { return sp.LQ > 0 }
 
+// Count is the number of official pairs, or of clean pictures where there are no pairs.
+func (sp *Split) Count() int {
+	if sp.Pairs() {
+		return sp.LQ
+	}
+	return sp.GT
+}
+
 // fullMatch compiles a pattern so that it must match a whole name; nil for "".
 func fullMatch(pattern string) *regexp.Regexp {
 	if pattern == "" {

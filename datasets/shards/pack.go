@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"github.com/godcpt/godcpt/datasets"
 	"github.com/godcpt/godcpt/datasets/imageio"
 	"github.com/godcpt/godcpt/internal/atomicfile"
@@ -31,6 +33,7 @@ type PackConfig struct {
 	Images string // folder of clean pictures; of degraded ones if GT is set
 	GT     string // folder of clean pictures, for pairs
 	Rule   string // by which pairs belong together: see datasets.PairedConfig; for pairs only
+	List   string // list file that names what is packed, in place of all: see datasets.FromList; may be empty
 	Out    string // folder to make
 	// ShardBytes is the size that no shard exceeds. 0: DefaultShardBytes.
 	ShardBytes int64
@@ -66,15 +69,18 @@ type packedFile struct {
 // listed; more than 5 % of them are an error.
 func Pack(ctx context.Context, cfg PackConfig) (*Packed, error) {
 	size := cmp.Or(cfg.ShardBytes, DefaultShardBytes)
-	if entries, err := os.ReadDir(cfg.Out); err == nil && len(entries) > 0 {
-		return nil, fmt.Errorf("%s is not empty: name a new folder", cfg.Out)
-	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("cannot write shards: %w", err)
+	if err := checkOut(cfg.Out); err != nil {
+		return nil, err
 	}
 	samples, err := listSamples(cfg)
 	if err != nil {
 		return nil, err
 	}
+	work, end, err := begin(cfg.Out)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	result := &Packed{}
 	samples, result.Damaged, err = check(ctx, samples, cfg.Progress)
 	if err != nil {
@@ -87,32 +93,79 @@ func Pack(ctx context.Context, cfg PackConfig) (*Packed, error) {
 		return nil, err
 	}
 	result.Samples = len(samples)
-	if err := write(ctx, cfg.Out, groups, result); err != nil {
+	if err := write(ctx, work, cfg.Out, groups, result); err != nil {
 		return nil, err
 	}
 	return result, nil
 }
 
+// checkOut refuses a folder that holds something.
+func checkOut(out string) error {
+	if entries, err := os.ReadDir(out); err == nil && len(entries) > 0 {
+		return fmt.Errorf("%s is not empty: name a new folder", out)
+	} else if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot write shards: %w", err)
+	}
+	return nil
+}
+
+// place is the absolute path of a folder that may not be there yet; of a link to an empty folder elsewhere, that
+// of the folder, which may lie on a disk with more room.
+func place(out string) (string, error) {
+	if real, err := filepath.EvalSymlinks(out); err == nil {
+		out = real
+	}
+	return filepath.Abs(out)
+}
+
+// begin makes a hidden folder beside out to work in, empty also after a process that was killed. It is for this
+// process alone until end, which removes it.
+func begin(out string) (work string, end func(), err error) {
+	real, err := place(out)
+	if err != nil {
+		return "", nil, err
+	}
+	dir := filepath.Join(filepath.Dir(real), "."+filepath.Base(real)+".packing")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", nil, fmt.Errorf("cannot write shards: %w", err)
+	}
+	lock := flock.New(filepath.Join(dir, "lock"))
+	if ok, err := lock.TryLock(); err != nil {
+		return "", nil, fmt.Errorf("cannot lock the folder of shards: %w", err)
+	} else if !ok {
+		return "", nil, fmt.Errorf("another process is packing %s: wait for it", out)
+	}
+	end = func() {
+		os.RemoveAll(dir)
+		lock.Unlock()
+	}
+	work = filepath.Join(dir, "shards")
+	err = os.RemoveAll(work)
+	if err == nil {
+		err = os.Mkdir(work, 0o755)
+	}
+	if err == nil {
+		err = checkOut(out) // again: another process may have made it since
+	}
+	if err != nil {
+		end()
+		return "", nil, err
+	}
+	return work, end, nil
+}
+
 // listSamples lists what is to be packed, in the order of the files.
 func listSamples(cfg PackConfig) ([]sample, error) {
-	var pairs []datasets.PairFiles
-	if cfg.GT != "" {
-		var err error
-		if pairs, err = datasets.ListPairs(cfg.Images, cfg.GT, cfg.Rule); err != nil {
-			return nil, err
-		}
-	} else {
-		images, err := datasets.FromDir(cfg.Images)
-		if err != nil {
-			return nil, err
-		}
-		for i := range images.Len() {
-			pairs = append(pairs, datasets.PairFiles{LQ: images.Name(i)})
-		}
+	pairs, err := listFiles(cfg)
+	if err != nil {
+		return nil, err
 	}
 	taken := make(map[string]bool, len(pairs))
 	samples := make([]sample, len(pairs))
 	for i, p := range pairs {
+		if p.LQ == p.GT {
+			return nil, fmt.Errorf("%s would be its own clean picture: name two folders, or a pairing rule that tells the pictures in one apart, such as \"low*=normal*\"", p.LQ)
+		}
 		key, err := newKey(cfg.Images, p.LQ, taken)
 		if err != nil {
 			return nil, err
@@ -134,13 +187,37 @@ func listSamples(cfg PackConfig) ([]sample, error) {
 	return samples, nil
 }
 
+// listFiles lists the files of the pairs, or of the clean pictures, as PairFiles without GT.
+func listFiles(cfg PackConfig) ([]datasets.PairFiles, error) {
+	if cfg.GT != "" {
+		return datasets.ListPairs(datasets.PairedConfig{LQ: cfg.Images, GT: cfg.GT, Rule: cfg.Rule, List: cfg.List})
+	}
+	var images *datasets.Images
+	var err error
+	if cfg.List != "" {
+		images, err = datasets.FromList(cfg.Images, cfg.List)
+	} else {
+		images, err = datasets.FromDir(cfg.Images)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var files []datasets.PairFiles
+	for i := range images.Len() {
+		files = append(files, datasets.PairFiles{LQ: images.Name(i)})
+	}
+	return files, nil
+}
+
 func extension(path string) string { return strings.ToLower(filepath.Ext(path)) }
 
 // newKey returns the key of a file: its path in its folder without extension, with "_" for the dots
 // of the base name, since a key ends at the first, and a number where that is taken.
 func newKey(root, file string, taken map[string]bool) (string, error) {
-	for strings.ContainsAny(root, "*?[") { // a pattern of folders
-		root = filepath.Dir(root)
+	if _, err := os.Stat(root); err != nil { // a pattern of folders
+		for strings.ContainsAny(root, "*?[") {
+			root = filepath.Dir(root)
+		}
 	}
 	relative, err := filepath.Rel(root, file)
 	if err != nil {
@@ -161,6 +238,9 @@ func (s *sample) measure() error {
 	for i := range s.files {
 		f := &s.files[i]
 		info, err := os.Stat(f.path)
+		if errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("%s is a link to nothing, or was removed just now: remove the link", f.path)
+		}
 		if err != nil {
 			return err
 		}
@@ -201,7 +281,7 @@ func check(ctx context.Context, samples []sample, progress func(done, total int)
 				return
 			}
 			err := samples[i].decode()
-			if err != nil && !errors.As(err, new(*imageio.DamagedError)) && !errors.Is(err, errSizes) {
+			if err != nil && !errors.As(err, new(*imageio.DamagedError)) && !errors.Is(err, ErrSizes) {
 				stop(err)
 				return
 			}
@@ -229,17 +309,31 @@ func check(ctx context.Context, samples []sample, progress func(done, total int)
 		good = append(good, samples[i])
 	}
 	if float64(len(bad)) > maxBroken*float64(len(samples)) {
-		var texts []string
-		for _, err := range bad[:min(len(bad), 5)] {
-			texts = append(texts, err.Error())
-		}
-		return nil, nil, fmt.Errorf("%d of %d samples cannot be used, more than %g %%: %s", len(bad), len(samples), maxBroken*100, strings.Join(texts, "; "))
+		return nil, nil, tooMany{bad, len(samples)}
 	}
 	return good, bad, nil
 }
 
-// errSizes is wrapped by the error of a pair whose pictures differ in size.
-var errSizes = errors.New("pairs must be equal in size")
+// ErrSizes is wrapped by the error of a pair whose pictures differ in size, and by that of Pack if there are too
+// many of them.
+var ErrSizes = errors.New("pairs must be equal in size")
+
+// tooMany is the error of more bad samples than Pack leaves out.
+type tooMany struct {
+	bad   []error
+	total int
+}
+
+func (e tooMany) Error() string {
+	const show = 5
+	var texts []string
+	for _, err := range e.bad[:min(len(e.bad), show)] {
+		texts = append(texts, err.Error())
+	}
+	return fmt.Sprintf("%d of %d samples cannot be used, more than %g %%: %s", len(e.bad), e.total, maxBroken*100, strings.Join(texts, "; "))
+}
+
+func (e tooMany) Unwrap() []error { return e.bad }
 
 // decode reads the pictures of a sample.
 func (s sample) decode() error {
@@ -250,7 +344,7 @@ func (s sample) decode() error {
 			return err
 		}
 		if i > 0 && (fw != w || fh != h) {
-			return fmt.Errorf("%s has %dx%d pixels, %s has %dx%d: %w", s.files[0].path, w, h, f.path, fw, fh, errSizes)
+			return fmt.Errorf("%s has %dx%d pixels, %s has %dx%d: %w", s.files[0].path, w, h, f.path, fw, fh, ErrSizes)
 		}
 		w, h = fw, fh
 	}
@@ -278,22 +372,17 @@ func divide(samples []sample, size int64) ([][]sample, error) {
 	return append(groups, samples[start:]), nil
 }
 
-// write makes the folder of shards: under a temporary name until it is whole.
-func write(ctx context.Context, out string, groups [][]sample, result *Packed) error {
-	parent := filepath.Dir(filepath.Clean(out))
-	if err := os.MkdirAll(parent, 0o755); err != nil {
-		return fmt.Errorf("cannot write shards: %w", err)
-	}
+// write makes the folder of shards: in the folder dir until it is whole.
+func write(ctx context.Context, dir, out string, groups [][]sample, result *Packed) error {
 	absolute, err := filepath.Abs(out) // "." has a name, too
 	if err != nil {
 		return err
 	}
 	name := filepath.Base(absolute)
-	dir, err := os.MkdirTemp(parent, "."+name+".tmp-*")
+	real, err := place(out)
 	if err != nil {
-		return fmt.Errorf("cannot write shards: %w", err)
+		return err
 	}
-	defer os.RemoveAll(dir)
 	for i, group := range groups {
 		file := fmt.Sprintf("%s-%06d%s", name, i, Extension)
 		err := atomicfile.Write(filepath.Join(dir, file), 0o644, func(w io.Writer) error { return writeShard(ctx, w, group) })
@@ -307,16 +396,13 @@ func write(ctx context.Context, out string, groups [][]sample, result *Packed) e
 		result.Bytes += info.Size()
 		result.Files = append(result.Files, filepath.Join(out, file))
 	}
-	if err := os.Chmod(dir, 0o755); err != nil {
+	if err := os.Remove(real); err != nil && !errors.Is(err, os.ErrNotExist) { // an empty folder
 		return fmt.Errorf("cannot write shards: %w", err)
 	}
-	if err := os.Remove(out); err != nil && !errors.Is(err, os.ErrNotExist) { // an empty folder
+	if err := os.Rename(dir, real); err != nil {
 		return fmt.Errorf("cannot write shards: %w", err)
 	}
-	if err := os.Rename(dir, out); err != nil {
-		return fmt.Errorf("cannot write shards: %w", err)
-	}
-	return atomicfile.SyncDir(parent)
+	return atomicfile.SyncDir(filepath.Dir(real))
 }
 
 func writeShard(ctx context.Context, w io.Writer, samples []sample) error {
@@ -343,8 +429,9 @@ func (f *packedFile) copyTo(archive *tar.Writer) error {
 	if err := archive.WriteHeader(&f.header); err != nil {
 		return err
 	}
-	if n, err := io.Copy(archive, r); err != nil || n != f.header.Size {
-		return fmt.Errorf("%s has changed while it was packed (%d of %d bytes; %w)", f.path, n, f.header.Size, cmp.Or(err, io.ErrUnexpectedEOF))
+	n, err := io.Copy(archive, r)
+	if err == nil && n < f.header.Size || errors.Is(err, tar.ErrWriteTooLong) {
+		return fmt.Errorf("%s has changed while it was packed: its size was %d bytes; pack again", f.path, f.header.Size)
 	}
-	return nil
+	return err
 }

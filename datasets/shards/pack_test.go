@@ -276,10 +276,118 @@ func TestPackFolder(t *testing.T) {
 	}
 }
 
+// A list chooses what is packed: of photos, and of pairs.
+func TestPackList(t *testing.T) {
+	lq, gt, dir := t.TempDir(), t.TempDir(), t.TempDir()
+	for i := range 4 {
+		writePicture(t, filepath.Join(lq, fmt.Sprintf("%d.png", i)), 8, 8, i)
+		writePicture(t, filepath.Join(gt, fmt.Sprintf("%d.png", i)), 8, 8, 10+i)
+	}
+	list := filepath.Join(dir, "list.txt")
+	if err := os.WriteFile(list, []byte("0.png\n3.png\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, cfg := range map[string]PackConfig{"photos": {Images: lq}, "pairs": {Images: lq, GT: gt}} {
+		cfg.List, cfg.Out = list, filepath.Join(dir, name)
+		if p := pack(t, cfg); p.Samples != 2 {
+			t.Errorf("%s: packed %+v", name, p)
+		}
+	}
+}
+
+// A second process is told to wait; what a killed one has left is used by no one and removed by the next one.
+func TestPackAlone(t *testing.T) {
+	src, dir := t.TempDir(), t.TempDir()
+	for i := range 3 {
+		writePicture(t, filepath.Join(src, fmt.Sprintf("%d.png", i)), 8, 8, i)
+	}
+	cfg := PackConfig{Images: src, Out: filepath.Join(dir, "set")}
+	left := filepath.Join(dir, ".set.packing", "shards", "set-000009.tar")
+	if err := os.MkdirAll(filepath.Dir(left), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(left, []byte("half"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var second error
+	during := cfg
+	during.Progress = func(done, _ int) {
+		if done == 1 {
+			_, second = Pack(t.Context(), cfg)
+		}
+	}
+	pack(t, during)
+	wantError(t, second, "another process is packing", "wait for it")
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+	if entries, err = os.ReadDir(cfg.Out); err != nil || len(entries) != 1 {
+		t.Errorf("in the folder: %v, %v", entries, err)
+	}
+}
+
+// A link to an empty folder on another disk is filled, not replaced.
+func TestPackThroughLink(t *testing.T) {
+	src, elsewhere, dir := t.TempDir(), t.TempDir(), t.TempDir()
+	writePicture(t, filepath.Join(src, "a.png"), 8, 8, 1)
+	out := filepath.Join(dir, "set")
+	if err := os.Symlink(elsewhere, out); err != nil {
+		t.Skipf("no symbolic links: %v", err)
+	}
+	pack(t, PackConfig{Images: src, Out: out})
+	if _, err := os.Stat(filepath.Join(elsewhere, "set-000000.tar")); err != nil {
+		t.Error(err)
+	}
+}
+
+// fullDisk takes so many bytes.
+type fullDisk int
+
+func (d *fullDisk) Write(p []byte) (int, error) {
+	if *d -= fullDisk(len(p)); *d < 0 {
+		return 0, errFull
+	}
+	return len(p), nil
+}
+
+var errFull = errors.New("no space left")
+
+// A full disk is not taken for a picture that changes.
+func TestPackFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	writePicture(t, filepath.Join(dir, "a.png"), 64, 64, 1)
+	samples, err := listSamples(PackConfig{Images: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	disk := fullDisk(600)
+	if err := writeShard(t.Context(), &disk, samples); !errors.Is(err, errFull) || strings.Contains(err.Error(), "changed") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestPackRefuses(t *testing.T) {
+	both, linked, out := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "set")
+	writePicture(t, filepath.Join(both, "a.png"), 8, 8, 1)
+	if err := os.Symlink("nowhere.png", filepath.Join(linked, "b.png")); err != nil {
+		t.Skipf("no symbolic links: %v", err)
+	}
+	_, err := Pack(t.Context(), PackConfig{Images: both, GT: both, Out: out})
+	wantError(t, err, "a.png would be its own clean picture")
+	_, err = Pack(t.Context(), PackConfig{Images: linked, Out: out})
+	wantError(t, err, "b.png is a link to nothing")
+}
+
 // A key is the path below the folder, or below what of a pattern of folders is no pattern.
 func TestNewKey(t *testing.T) {
 	taken := map[string]bool{}
+	odd := filepath.Join(t.TempDir(), "odd[1]") // is there, and so is no pattern
+	if err := os.Mkdir(odd, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range [][3]string{
+		{odd, filepath.Join(odd, "z.png"), "z"},
 		{"src", "src/a.png", "a"}, {"src/", "src/a.jpg", "a-2"}, {"./src", "src/x/b.1.png", "x/b_1"},
 		{"go/*/blur", "go/s1/blur/1.png", "s1/blur/1"}, {"go/s?/b*", "go/s2/blur/1.png", "s2/blur/1"},
 	} {

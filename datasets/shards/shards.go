@@ -106,7 +106,7 @@ func open(fsys fs.FS, place, glob string, cfg Config) (*FS, error) {
 		return nil, fmt.Errorf("pattern %q: %w", glob, err)
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("there is no file %s", glob)
+		return nil, fmt.Errorf("there is no file %s: name a folder of %s files, or a pattern such as photos-*%s", glob, Extension, Extension)
 	}
 	root := &entry{name: ".", dir: true}
 	f := &FS{
@@ -120,6 +120,9 @@ func open(fsys fs.FS, place, glob string, cfg Config) (*FS, error) {
 		}
 	}
 	f.report.Shards = len(names)
+	if n := len(f.report.Refused); n > 0 && f.report.Files == 0 && len(f.report.Damaged) == 0 {
+		return nil, fmt.Errorf("none of the %d members can be used: %s: pack the files anew, with paths below a folder (godcpt data pack)", n, f.report.Refused[0])
+	}
 	for _, e := range f.entries {
 		slices.SortFunc(e.children, func(a, b *entry) int { return strings.Compare(a.name, b.name) })
 	}

@@ -581,3 +581,22 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// Shards of which nothing can be used say so, instead of that there are no pictures.
+func TestOpenNothingUsable(t *testing.T) {
+	var buf bytes.Buffer
+	archive := tar.NewWriter(&buf)
+	for _, name := range []string{"/data/a.png", "/data/b.png"} {
+		if err := archive.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg, Size: 1, Mode: 0o644}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := archive.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := archive.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open(fstest.MapFS{"x.tar": {Data: buf.Bytes()}}, "*.tar", Config{})
+	wantError(t, err, "none of the 2 members can be used", `"/data/a.png" has a name that leads out`)
+}

@@ -256,12 +256,18 @@ func openContent(r io.ReaderAt, size int64) (*content, error) {
 		return nil, notWeights("is empty: the download or the copy failed, get the file again")
 	case bytes.HasPrefix(head, []byte("PK\x03\x04")):
 		return openZip(r, size)
+	case startsSafetensors(head): // before pickles: the length of its header may begin with any byte, also theirs
+		return openSafetensors(r, size)
 	case head[0] == 0x80:
 		return openLegacy(r, size)
-	case len(head) > 8 && head[8] == '{':
-		return openSafetensors(r, size)
 	}
 	return nil, unknown(head)
+}
+
+// startsSafetensors recognises the header's length in 8 bytes, of which the upper two are zero in any file that
+// exists, and its brace. No pickle begins so.
+func startsSafetensors(head []byte) bool {
+	return len(head) > 8 && head[6] == 0 && head[7] == 0 && head[8] == '{'
 }
 
 // unknown says what a file of no known format looks like.

@@ -509,6 +509,25 @@ func TestChooseGroup(t *testing.T) {
 	}
 }
 
+// Headers of all lengths: some begin with the byte that begins pickles, and their file is no pickle for that.
+func TestOpenSafetensorsOfAllHeaderLengths(t *testing.T) {
+	seen := map[byte]bool{}
+	for n := range 256 {
+		var buf bytes.Buffer
+		note := map[string]string{"note": strings.Repeat("x", n)}
+		if err := WriteSafetensors(&buf, map[string]Tensor{"a": Float32Tensor([]float32{1}, 1)}, note); err != nil {
+			t.Fatal(err)
+		}
+		seen[buf.Bytes()[0]] = true
+		if f, err := Open(saveFile(t, buf.Bytes())); err != nil || f.Format != FormatSafetensors {
+			t.Errorf("header of %#x bytes: %v", binary.LittleEndian.Uint64(buf.Bytes()), err)
+		}
+	}
+	if !seen[0x80] {
+		t.Error("no header began with 0x80")
+	}
+}
+
 func TestOpenDescribes(t *testing.T) {
 	f, err := Open(saveFile(t, pthZip(t, pickled("params", flat().entry("b"), flat().entry("a"), value("c", "K\x01")), eight)))
 	if err != nil {

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 
 	"github.com/godcpt/godcpt/datasets"
 	"github.com/godcpt/godcpt/datasets/imageio"
@@ -17,7 +19,9 @@ import (
 // Options of Files. The zero value replaces no file and reports nothing.
 type Options struct {
 	Overwrite bool
-	Failed    func(error) // told of each picture of a folder that cannot be decoded; the error names it
+	// Progress, if not nil, is told, after each picture of a folder, how many are done, and why this one cannot be
+	// decoded if it cannot; the error names it. It is called by one goroutine at a time.
+	Progress func(done, total int, failed error)
 }
 
 // Summary counts pictures.
@@ -33,7 +37,8 @@ type job struct{ input, output string }
 //
 // Nothing is done, and the error says why, if an output exists (unless Overwrite) or two pictures would become
 // one file. Of a folder, pictures that cannot be decoded are counted and the others are written; of a file, that
-// is the error. Between two pictures it is looked whether ctx was cancelled.
+// is the error. As many pictures are decoded at a time as there are processors. The end of ctx, and an error of
+// writing, end the work after the pictures at hand.
 func Files(ctx context.Context, in, out string, o Options) (Summary, error) {
 	info, err := os.Stat(in)
 	if err != nil {
@@ -50,32 +55,71 @@ func Files(ctx context.Context, in, out string, o Options) (Summary, error) {
 	if err := checkOutputs(jobs, o.Overwrite); err != nil {
 		return Summary{}, err
 	}
-	var done Summary
-	for _, j := range jobs {
-		if err := ctx.Err(); err != nil {
-			return done, err
+	if !info.IsDir() {
+		if err := jobs[0].run(); err != nil {
+			return Summary{}, err
 		}
-		err := j.run()
+		return Summary{Written: 1}, nil
+	}
+	return runAll(ctx, jobs, o)
+}
+
+// runAll decodes the pictures of a folder.
+func runAll(ctx context.Context, jobs []job, o Options) (Summary, error) {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var (
+		done    Summary
+		next    int
+		mu      sync.Mutex // of both, and of the calls of o
+		workers sync.WaitGroup
+	)
+	take := func() (j job, ok bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		if next == len(jobs) || ctx.Err() != nil {
+			return job{}, false
+		}
+		next++
+		return jobs[next-1], true
+	}
+	note := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
 		switch {
 		case err == nil:
 			done.Written++
-		case !info.IsDir() || !errors.As(err, new(*imageio.DamagedError)):
-			return done, err
+		case !errors.As(err, new(unreadable)):
+			stop(err)
+			return
 		default:
 			done.Failed++
-			if o.Failed != nil {
-				o.Failed(err)
-			}
+		}
+		if o.Progress != nil {
+			o.Progress(done.Written+done.Failed, len(jobs), err)
 		}
 	}
-	return done, nil
+	for range min(runtime.GOMAXPROCS(0), len(jobs)) {
+		workers.Go(func() {
+			for j, ok := take(); ok; j, ok = take() {
+				note(j.run())
+			}
+		})
+	}
+	workers.Wait()
+	return done, context.Cause(ctx)
 }
+
+// unreadable marks errors of reading a picture: it is damaged, a link to nothing, or belongs to somebody else.
+type unreadable struct{ error }
+
+func (e unreadable) Unwrap() error { return e.error }
 
 // run decodes one picture.
 func (j job) run() error {
 	w, h, pix, err := imageio.ReadBytes(j.input)
 	if err != nil {
-		return err
+		return unreadable{err}
 	}
 	seen := imageio.New(w, h)
 	for i, v := range pix {

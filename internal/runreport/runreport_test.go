@@ -199,7 +199,7 @@ func TestProtocol(t *testing.T) {
 	for _, f := range facts {
 		text = append(text, f.Name+" "+f.Value)
 	}
-	for _, want := range []string{"channel Y", "crop 4 pixels at each side", "rounding clamped", "decoder Go", "multiple of 4"} {
+	for _, want := range []string{"channel Y", "crop 4 pixels at each side", "rounding clamped", "decoder 8-bit RGB as OpenCV", "multiple of 4"} {
 		if !strings.Contains(strings.Join(text, "\n"), want) {
 			t.Errorf("%q lacks %q", text, want)
 		}

@@ -113,7 +113,7 @@ func Protocol(o metrics.Options, network dcpt.Network) []report.Fact {
 		{Name: "channel", Value: channel},
 		{Name: "crop", Value: crop},
 		{Name: "rounding", Value: "clamped to [0, 1], times 255, half to even, 8 bits"},
-		{Name: "decoder", Value: "Go's image packages; colour of JPEG interpolated as libjpeg does"},
+		{Name: "decoder", Value: "8-bit RGB as OpenCV reads it (JPEG: libjpeg-turbo's pixels)"},
 		{Name: "padding", Value: fmt.Sprintf("reflection at the bottom and right to a multiple of %d, cut off again", network.SizeMultiple())},
 		{Name: "means", Value: "over the images of a set; the last line over the sets"},
 	}

@@ -30,6 +30,9 @@ const (
 	maxEntries = 4 << 20
 )
 
+// ErrPassword is wrapped by the error of an archive with a password.
+var ErrPassword = errors.New("it has a password, which those who offer it tell: unpack it by hand")
+
 // Archive unpacks a file into a folder, which must exist. It refuses archives with links, absolute paths,
 // paths that leave the folder and files that are there already; what it has written then is left to the
 // caller, who unpacks into a new folder. Hidden files and __MACOSX are left out.
@@ -67,6 +70,10 @@ func (u *unpacker) zip(file string) error {
 	}
 	defer z.Close()
 	for _, f := range z.File {
+		const encrypted = 1 // bit of the flags
+		if f.Flags&encrypted != 0 {
+			return ErrPassword
+		}
 		if err := u.entry(f.Name, f.Mode(), f.Open); err != nil {
 			return err
 		}

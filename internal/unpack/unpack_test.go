@@ -43,6 +43,21 @@ func makeZip(t *testing.T, entries []entry) string {
 	return save(t, "a.zip", buf.Bytes())
 }
 
+// An archive with a password is not taken for a damaged one.
+func TestZipWithPassword(t *testing.T) {
+	path := makeZip(t, []entry{{name: "a.png", content: "x"}})
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := bytes.Index(data, []byte("PK\x01\x02")) + 8 // in the directory, which counts
+	data[flags] |= 1
+	err = Archive(t.Context(), save(t, "b.zip", data), Zip, t.TempDir())
+	if !errors.Is(err, ErrPassword) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func makeTarGz(t *testing.T, entries []entry) string {
 	t.Helper()
 	var buf bytes.Buffer
