@@ -60,6 +60,16 @@ func ApplyWindow(d Degradation, im *imageio.Image, win Window, rng *rand.Rand) *
 	return d.Apply(im, rng)
 }
 
+// reflected returns, for n positions of a picture from first on, which of the count positions from
+// start on shows the same: itself, or outside of the picture (of the given size) the one that it reflects.
+func reflected(first, n, size, start, count int) []int {
+	at := make([]int, n)
+	for i := range at {
+		at[i] = min(max(imageio.Reflect(first+i, size)-start, 0), count-1)
+	}
+	return at
+}
+
 // Range is an interval from which a value is drawn uniformly for each picture. Min equal to Max is
 // a fixed value.
 type Range struct{ Min, Max float64 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
+	"math"
 	"math/rand/v2"
 
 	"github.com/godcpt/godcpt/datasets/imageio"
@@ -16,7 +17,7 @@ import (
 // 65535 pixels, the most that a JPEG file can have; Apply panics then.
 type JPEG struct {
 	Quality   Range     // 1..100, whole numbers, drawn per picture
-	Qualities []float64 // if not empty, the quality is chosen from this list instead
+	Qualities []float64 // if not empty, the quality (rounded) is chosen from this list instead
 }
 
 // DefaultJPEG has quality 10 to 40, the span of the benchmarks on LIVE1 and Classic5 (10, 20, 30, 40;
@@ -51,7 +52,7 @@ func (d JPEG) Apply(im *imageio.Image, rng *rand.Rand) *imageio.Image {
 func (d JPEG) ApplyWindow(im *imageio.Image, win Window, rng *rand.Rand) *imageio.Image {
 	quality := d.Quality.drawInt(rng)
 	if n := len(d.Qualities); n > 0 {
-		quality = int(d.Qualities[rng.IntN(n)])
+		quality = int(math.Round(d.Qualities[rng.IntN(n)]))
 	}
 
 	// The part of the picture that im covers, from the corner of a unit on.
@@ -60,12 +61,10 @@ func (d JPEG) ApplyWindow(im *imageio.Image, win Window, rng *rand.Rand) *imagei
 	coded := recode(quality, x1-x0, y1-y0, func(x, y int) (int, int) { return max(x0+x-win.X, 0), max(y0+y-win.Y, 0) }, im)
 
 	out := im.Clone()
-	for y := range im.H {
-		from := imageio.Reflect(win.Y+y, win.H) - y0
-		row := coded.Pix[min(max(from, 0), coded.H-1)*coded.W*3:][:coded.W*3]
-		for x := range im.W {
-			from := imageio.Reflect(win.X+x, win.W) - x0
-			copy(out.Pix[(y*im.W+x)*3:][:3], row[min(max(from, 0), coded.W-1)*3:])
+	columns, rows := reflected(win.X, im.W, win.W, x0, coded.W), reflected(win.Y, im.H, win.H, y0, coded.H)
+	for y, row := range rows {
+		for x, column := range columns {
+			copy(out.Pix[(y*im.W+x)*3:][:3], coded.Pix[(row*coded.W+column)*3:])
 		}
 	}
 	return out
