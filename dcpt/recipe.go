@@ -382,6 +382,8 @@ func (d Data) list(s Set) (*datasets.Images, error) {
 	part, ok := strings.CutPrefix(s.Images, samplePrefix)
 	switch folder := d.path(s.Images); {
 	case ok:
+	case namesShards(folder) && s.List != "":
+		return nil, errors.New("list belongs to a folder of images, not to shards: pack the images that it names")
 	case namesShards(folder):
 		return shardImages(folder)
 	case s.List != "":
