@@ -113,6 +113,8 @@ func TestRecipeShardErrors(t *testing.T) {
 		"{name: noise, shards: pairs, benchmark: kodak24}":                    "shards are of pairs and need no other key",
 		"{name: noise, shards: pairs, dir: x}":                                "shards are of pairs and need no other key",
 		"{name: noise, images: photos, list: x, degrade: {kind: noise}}":      "list belongs to a folder of images, not to shards",
+		"{name: noise, lq: pairs, gt: clean}":                                 "pairs is of shards: give shards of pairs with the key shards",
+		"{name: noise, lq: pairs/pairs-*.tar, gt: clean}":                     "is of shards: give shards of pairs with the key shards",
 		"{name: noise, shards: pairs, enlarge: -1}":                           "enlarge is -1",
 		"{name: noise, shards: photos}":                                       "no pairs in",
 		"{name: noise, shards: none-*.tar}":                                   "there is no file none-*.tar",
