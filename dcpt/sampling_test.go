@@ -71,6 +71,19 @@ func TestCacheBytes(t *testing.T) {
 	}
 }
 
+// A share of the files of each set, but of few at least one.
+func TestMaxBroken(t *testing.T) {
+	share := func(v float64) Data { return Data{MaxBroken: &v} }
+	for _, c := range []struct {
+		data    Data
+		n, want int
+	}{{Data{}, 100, 5}, {Data{}, 7, 1}, {share(0.5), 9, 4}, {share(1e-9), 1000, 1}, {share(1), 10, 10}, {share(0), 1000, 0}} {
+		if got := c.data.maxBroken(c.n); got != c.want {
+			t.Errorf("%d of %d files may be damaged, want %d", got, c.n, c.want)
+		}
+	}
+}
+
 // All sets of a recipe, and its validation, keep one bound together.
 func TestOneCache(t *testing.T) {
 	root := tinyData(t)

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/godcpt/godcpt/datasets/imageio"
@@ -69,6 +71,42 @@ func TestExtremes(t *testing.T) {
 						t.Fatalf("%s, %s, picture %d: value %v", kind, name, i, v)
 					}
 				}
+			}
+		}
+	}
+}
+
+// Each key of a recipe sets the field of its name, and no other.
+func TestKeysAreFields(t *testing.T) {
+	for _, kind := range Kinds() {
+		standard, err := New(kind, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		was := reflect.ValueOf(standard)
+		keys := map[string]bool{}
+		for name, values := range extremes(t, kind) {
+			if len(values) != 1 { // all at once
+				continue
+			}
+			d, err := New(kind, values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for key := range values {
+				keys[key] = true
+				for i := range was.NumField() {
+					field := was.Type().Field(i).Name
+					changed := !reflect.DeepEqual(reflect.ValueOf(d).Field(i).Interface(), was.Field(i).Interface())
+					if changed && strings.ToLower(field) != key {
+						t.Errorf("%s, %s: sets %s", kind, name, field)
+					}
+				}
+			}
+		}
+		for i := range was.NumField() {
+			if field := was.Type().Field(i).Name; !keys[strings.ToLower(field)] {
+				t.Errorf("%s: no key sets %s", kind, field)
 			}
 		}
 	}
