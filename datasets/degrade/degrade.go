@@ -17,7 +17,7 @@ import (
 
 // Degradation turns a clean picture into a degraded one of the same size.
 type Degradation interface {
-	// Kind is the name of the degradation, one of Kinds.
+	// Kind is the name of the degradation: one of Kinds, or several of them joined by "+".
 	Kind() string
 	// Apply returns a degraded copy of im (values 0..1), drawing everything random from rng; im is
 	// not changed. The result lies in 0..1, except for noise that is not clipped.

@@ -121,7 +121,8 @@ func (p plane) resampleX(columns []sources) plane {
 				px, w := row[at*3:][:3], s.w[i]
 				r, g, b = r+w*px[0], g+w*px[1], b+w*px[2]
 			}
-			copy(out.pix[(y*out.w+x)*3:], []float32{r, g, b})
+			px := out.pix[(y*out.w+x)*3:][:3]
+			px[0], px[1], px[2] = r, g, b
 		}
 	}
 	return out

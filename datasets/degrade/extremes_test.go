@@ -53,6 +53,11 @@ func extremes(t testing.TB, kind string) map[string]map[string]any {
 func TestExtremes(t *testing.T) {
 	whole := photo(t, sample.TrainImages()[0])
 	pictures := []*imageio.Image{whole.Crop(10, 20, 48, 40), whole.Crop(5, 5, 1, 1), whole.Crop(5, 5, 20, 3), whole.Crop(5, 5, 2, 7)}
+	grey := imageio.New(20, 20)
+	grey.Gray = true
+	for i := range grey.Pix {
+		grey.Pix[i] = float32(i/3%256) / 255
+	}
 	for _, kind := range Kinds() {
 		sets := extremes(t, kind)
 		for _, name := range slices.Sorted(maps.Keys(sets)) {
@@ -60,6 +65,13 @@ func TestExtremes(t *testing.T) {
 			if err != nil {
 				t.Errorf("%s, %s: %v", kind, name, err)
 				continue
+			}
+			if out := d.Apply(grey, newRNG(40)); out.Gray {
+				for i, v := range out.Pix {
+					if v != out.Pix[i/3*3] {
+						t.Fatalf("%s, %s: is grey and has colour", kind, name)
+					}
+				}
 			}
 			for i, im := range pictures {
 				out := d.Apply(im, newRNG(40))
