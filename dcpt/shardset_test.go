@@ -130,6 +130,21 @@ func TestRecipeShardErrors(t *testing.T) {
 	}
 }
 
+// Nobody checks a folder of shards, or takes a file out of one.
+func TestAdviceOnDamagedFilesInShards(t *testing.T) {
+	root := shardFolder(t)
+	for set, want := range map[string]string{
+		"{name: noise, shards: pairs}":                              `"godcpt data pack" leaves them out`,
+		"{name: noise, images: photos, degrade: {kind: noise}}":     `"godcpt data pack" leaves them out`,
+		"{name: noise, images: clean, degrade: {kind: noise}}":      `"godcpt data check ` + filepath.Join(root, "clean") + `" finds`,
+		"{name: noise, lq: clean, gt: clean}":                       `"godcpt data check ` + filepath.Join(root, "clean") + `" finds`,
+		"{name: noise, benchmark: Kodak24, degrade: {kind: noise}}": `"godcpt data check photos" finds`,
+	} {
+		r := tinyRecipe(t, root, "data.train.0="+set)
+		wantError(t, r.adviseOnDamaged(&datasets.TooManyDamagedError{Files: []string{"photos/x.png"}}), want)
+	}
+}
+
 // A folder with anything but shards is one of pictures.
 func TestNamesShards(t *testing.T) {
 	dir := t.TempDir()
