@@ -51,7 +51,9 @@ func NewConcat(parts ...Part) (*Concat, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.setCounts(c.lengths())
+	if err := c.setCounts(c.lengths()); err != nil {
+		return nil, err
+	}
 	if slices.ContainsFunc(parts, func(p Part) bool { return isOrdered(p.Dataset) }) {
 		c.drawParts()
 	}
@@ -66,6 +68,9 @@ func newConcat(parts []Part) (*Concat, error) {
 	c := &Concat{parts: slices.Clone(parts)}
 	for i := range c.parts {
 		p := &c.parts[i]
+		if n := p.Dataset.Len(); n > 0 && p.Enlarge > maxEpoch/n {
+			return nil, tooLong()
+		}
 		if p.Enlarge < 0 || p.Dataset.Len() == 0 {
 			return nil, fmt.Errorf("data set %d of %d: %d samples, enlarge %d: there must be samples, and enlarge must not be negative", i+1, len(parts), p.Dataset.Len(), p.Enlarge)
 		}
@@ -84,14 +89,25 @@ func (c *Concat) lengths() []int {
 	return lengths
 }
 
+// maxEpoch is the largest number of samples in an epoch: their order takes 8 bytes for each.
+const maxEpoch = 1e8
+
+func tooLong() error {
+	return fmt.Errorf("an epoch would have more than %d million samples: repeat the data sets less often", int(maxEpoch/1e6))
+}
+
 // setCounts says how many samples of each part an epoch has.
-func (c *Concat) setCounts(counts []int) {
+func (c *Concat) setCounts(counts []int) error {
 	c.counts = counts
 	end := 0
 	for _, n := range counts {
 		end += n
 		c.ends = append(c.ends, end)
 	}
+	if end > maxEpoch {
+		return tooLong()
+	}
+	return nil
 }
 
 // addClasses extends the classes by those of a part and returns where they went.

@@ -315,17 +315,32 @@ func TestSyntheticSmallPictures(t *testing.T) {
 	writePhoto(t, filepath.Join(dir, "1x1.png"), 1, 1, 0)
 	writePhoto(t, filepath.Join(dir, "1x5000.png"), 1, 5000, 1)
 	writePhoto(t, filepath.Join(dir, "5x3.png"), 5, 3, 2)
+	writePhoto(t, filepath.Join(dir, "7x20.png"), 7, 20, 3)
+	var all []degrade.Degradation
+	for _, kind := range append(degrade.Kinds(), "haze+blur+jpeg", "snow+camera+downscale", "rain+defocus+demosaick+inpaint") {
+		d, err := degrade.New(kind, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, d)
+	}
 	images, err := FromDir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := synthetic(t, images, SyntheticConfig{Degradations: fiveKinds(t), Patch: 16})
+	d := synthetic(t, images, SyntheticConfig{Degradations: all, Patch: 16})
 	for i := range d.Len() {
-		if s := mustSample(t, d, 0, i); s.LQ.W != 16 || s.LQ.H != 16 {
+		s := mustSample(t, d, 0, i)
+		if s.LQ.W != 16 || s.LQ.H != 16 {
 			t.Errorf("%s: %dx%d", s.Name, s.LQ.W, s.LQ.H)
 		}
+		for _, v := range s.LQ.Pix {
+			if name := d.Classes()[s.Label]; v != v || name != "noise" && (v < 0 || v > 1) {
+				t.Fatalf("%s of %s: value %v", name, s.Name, v)
+			}
+		}
 	}
-	whole := synthetic(t, images, SyntheticConfig{Degradations: fiveKinds(t), Eval: true})
+	whole := synthetic(t, images, SyntheticConfig{Degradations: all, Eval: true})
 	for i := range whole.Len() {
 		mustSample(t, whole, 0, i)
 	}

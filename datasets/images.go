@@ -239,8 +239,9 @@ var level = func() (t [256]float32) {
 // trimmed returns the picture without so many pixels at each side.
 func (p *picture) trimmed(border int) *picture {
 	out := &picture{w: p.w - 2*border, h: p.h - 2*border}
+	out.pix = make([]uint8, out.w*out.h*3) // not a byte more: caches count these
 	for y := range out.h {
-		out.pix = append(out.pix, p.pix[((y+border)*p.w+border)*3:][:out.w*3]...)
+		copy(out.pix[y*out.w*3:][:out.w*3], p.pix[((y+border)*p.w+border)*3:])
 	}
 	return out
 }

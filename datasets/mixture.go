@@ -61,14 +61,16 @@ func (c *Concat) mix(samples int, weights []float64) (*Concat, error) {
 			samples += n
 		}
 	}
+	if samples > maxEpoch {
+		return nil, tooLong()
+	}
 	counts := apportion(samples, weights)
 	if i := slices.Index(counts, 0); i >= 0 {
-		return nil, fmt.Errorf("an epoch of %d samples has none of data set %d of %d: make it longer", samples, i+1, len(counts))
+		return nil, fmt.Errorf("an epoch of %d samples has none of data set %d of %d (%s): make it longer", samples, i+1, len(counts), c.partName(i))
 	}
-	c.setCounts(counts)
 	c.drawParts()
 	c.even = true
-	return c, nil
+	return c, c.setCounts(counts)
 }
 
 // apportion divides n in proportion to weights, rounded so that the sum is n (largest remainders first).

@@ -2,6 +2,7 @@ package datasets
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -199,7 +200,15 @@ func TestBalanced(t *testing.T) {
 	}
 
 	_, err := NewBalanced(2, classed(0, 5, "a"), classed(0, 5, "b"), classed(0, 5, "c"))
-	wantError(t, err, "an epoch of 2 samples has none of data set 3 of 3", "longer")
+	wantError(t, err, "an epoch of 2 samples has none of data set 3 of 3 (c)", "longer")
+	_, err = NewBalanced(2e8, classed(0, 5, "a"))
+	wantError(t, err, "more than 100 million samples")
+	for _, times := range []int{3e7, math.MaxInt} { // 1.5e8, and what overflows
+		often := classed(0, 5, "a")
+		often.Enlarge = times
+		_, err = NewConcat(often)
+		wantError(t, err, "more than 100 million samples")
+	}
 	_, err = NewBalanced(-1, classed(0, 5, "a"))
 	wantError(t, err, "an epoch of -1 samples")
 	_, err = NewBalanced(9)

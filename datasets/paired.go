@@ -72,6 +72,9 @@ func Pair(cfg PairedConfig) (*Pairing, error) {
 		p.byList(lines, cfg.List)
 		return p, nil
 	}
+	if rule.order {
+		return nil, fmt.Errorf("%s names single pictures, which have no partner by their order (rule %q): name pairs in it", cfg.List, PairOrder)
+	}
 	for _, name := range p.LQ.restrict(lines) {
 		p.unpaired(name, "%s, which %s names, is not in %s", name, cfg.List, cfg.LQ)
 	}
@@ -123,7 +126,7 @@ func (p *Pairing) separate() {
 // byOrder pairs the first degraded picture with the first clean one, and so on.
 func (p *Pairing) byOrder() {
 	if p.LQ.Len() != p.GT.Len() {
-		p.unpaired(p.LQ.Name(0), "there are %d degraded and %d clean pictures from %s on, which cannot be paired by their order", p.LQ.Len(), p.GT.Len(), p.LQ.Name(0))
+		p.unpaired(p.LQ.place(), "there are %d degraded and %d clean pictures, which cannot be paired by their order", p.LQ.Len(), p.GT.Len())
 		return
 	}
 	for i := range p.LQ.Len() {

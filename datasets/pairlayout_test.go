@@ -117,6 +117,13 @@ func TestPairListErrors(t *testing.T) {
 			t.Errorf("%q: %+v, %v, want %q", list, p, err, want)
 		}
 	}
+	_, _, err := pairNames(t, PairedConfig{LQ: "lq", GT: "gt", Rule: PairOrder}, "a.png\n", files...)
+	wantError(t, err, "list.txt names single pictures", "name pairs")
+	// The same folder, written in two ways: no picture is left that is degraded only.
+	_, same, err := pairNames(t, PairedConfig{LQ: "l?", GT: "lq", Rule: PairOrder}, "", files...)
+	if err != nil || len(same.Unpaired) != 1 || !strings.Contains(same.Unpaired[0].Problem, "0 degraded and 1 clean") {
+		t.Errorf("%+v, %v", same, err)
+	}
 	// Two pictures fit a name equally well.
 	_, p, err := pairNames(t, PairedConfig{LQ: "lq", GT: "gt"}, "1.png\n", "lq/a/1.png", "lq/b/1.png", "gt/a/1.png", "gt/b/1.png")
 	if err != nil || len(p.Unpaired) != 1 {

@@ -345,6 +345,9 @@ func (p *pictures) openSet(s Set, seed uint64, patch int, eval bool) (datasets.D
 }
 
 func (p *pictures) openPairs(s Set, seed uint64, patch int, eval bool) (*datasets.Paired, error) {
+	if namesShards(p.path(s.LQ)) {
+		return nil, fmt.Errorf("lq and gt are folders, but %s is of shards: give shards of pairs with the key shards", s.LQ)
+	}
 	cfg := datasets.PairedConfig{
 		LQ: p.path(s.LQ), GT: p.path(s.GT), Rule: s.Pair, TrimGT: s.trimGT, Class: s.Name, Patch: patch, Seed: seed, Eval: eval,
 		Cache: p.cache, KeepDamaged: !eval && p.skipsDamaged(),
@@ -382,6 +385,8 @@ func (d Data) list(s Set) (*datasets.Images, error) {
 	part, ok := strings.CutPrefix(s.Images, samplePrefix)
 	switch folder := d.path(s.Images); {
 	case ok:
+	case namesShards(folder) && s.List != "":
+		return nil, errors.New("list belongs to a folder of images, not to shards: pack the images that it names")
 	case namesShards(folder):
 		return shardImages(folder)
 	case s.List != "":

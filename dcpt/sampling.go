@@ -140,8 +140,13 @@ func (r *Recipe) adviseOnDamaged(err error) error {
 	if !errors.As(err, &many) {
 		return err
 	}
-	return fmt.Errorf("%w. Copy or download them again, or take them out; \"godcpt data check %s\" finds all of them. "+
-		"To train without them, raise data.max_broken, and the run goes on where it stopped", err, r.Data.folder(r.Data.Train[many.Part], many.Files[0]))
+	set := r.Data.Train[many.Part]
+	find := fmt.Sprintf("\"godcpt data check %s\" finds all of them", r.Data.folder(set, many.Files[0]))
+	if set.Shards != "" || set.Images != "" && namesShards(r.Data.path(set.Images)) {
+		find = "\"godcpt data pack\" leaves them out of new shards"
+	}
+	return fmt.Errorf("%w. Copy or download them again, or take them out; %s. "+
+		"To train without them, raise data.max_broken, and the run goes on where it stopped", err, find)
 }
 
 // folder is where the files of a set are; file is one of them.

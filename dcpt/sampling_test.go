@@ -71,6 +71,19 @@ func TestCacheBytes(t *testing.T) {
 	}
 }
 
+// A share of the files of each set, but of few at least one.
+func TestMaxBroken(t *testing.T) {
+	share := func(v float64) Data { return Data{MaxBroken: &v} }
+	for _, c := range []struct {
+		data    Data
+		n, want int
+	}{{Data{}, 100, 5}, {Data{}, 7, 1}, {share(0.5), 9, 4}, {share(1e-9), 1000, 1}, {share(1), 10, 10}, {share(0), 1000, 0}} {
+		if got := c.data.maxBroken(c.n); got != c.want {
+			t.Errorf("%d of %d files may be damaged, want %d", got, c.n, c.want)
+		}
+	}
+}
+
 // All sets of a recipe, and its validation, keep one bound together.
 func TestOneCache(t *testing.T) {
 	root := tinyData(t)
@@ -217,5 +230,66 @@ func TestTrainingWithTwoPatches(t *testing.T) {
 		run := &Run{Recipe: recipe, Stage: stage, Dir: t.TempDir()}
 		interruptTiny(t, run, 5)
 		compareStages(t, trainTiny(t, backendtest.Go(t), run), want)
+	}
+}
+
+// A recipe with all kinds of sets at once (shards of photos and of pairs, folders with damaged files, pairs, a
+// composition, patches of their own) gives the same batches for any number of workers, without memory for
+// decoded pictures, and from any step on; and names each damaged file in the same batch.
+func TestBatchesOfAnyMixture(t *testing.T) {
+	root, _ := brokenData(t)
+	packed := shardFolder(t)
+	for _, folder := range []string{"photos", "pairs"} {
+		must(t, os.Rename(filepath.Join(packed, folder), filepath.Join(root, folder)))
+	}
+	const sets = `data.train=[
+		{name: noise, images: many, degrade: {kind: noise}, enlarge: 2},
+		{name: lowlight, lq: many, gt: many, patch: 8},
+		{name: rain, images: photos, degrade: {kind: rain}, enlarge: 9},
+		{name: pairs, shards: pairs, patch: 8, enlarge: 9},
+		{name: mist, images: clean, degrade: {kind: haze+blur+jpeg}},
+		{name: noise, images: clean, degrade: {kind: camera}}]`
+	const batches, batch = 80, 3
+	for _, sampling := range []string{SamplingConcat, SamplingBalanced} {
+		load := func(start, workers int, cache string, known []datasets.Skipped) (out []*datasets.Batch) {
+			train, err := tinyRecipe(t, root, sets, "data.sampling="+sampling, "data.cache="+cache).TrainingSet(16)
+			must(t, err)
+			l := datasets.NewLoader(train, datasets.LoaderConfig{BatchSize: batch, Seed: 4, Start: start, Workers: workers, Skipped: known})
+			defer l.Close()
+			for range batches - start {
+				b, err := l.Next()
+				must(t, err)
+				out = append(out, b)
+			}
+			return out
+		}
+		want := load(0, 1, "1GB", nil)
+		var skipped []datasets.Skipped
+		sizes, labels, known := map[int]int{}, map[int32]int{}, 0
+		const start = 37
+		for i, b := range want {
+			sizes[b.W]++
+			for _, label := range b.Labels {
+				labels[label]++
+			}
+			if i == start {
+				known = len(skipped)
+			}
+			skipped = append(skipped, b.Skipped...)
+		}
+		if len(sizes) != 2 || len(labels) != 5 || known == 0 || len(skipped) == known {
+			t.Fatalf("%s: sizes %v, labels %v, %d of %d damaged files by batch %d: not the mixture that is to be tested", sampling, sizes, labels, known, len(skipped), start)
+		}
+		for name, got := range map[string][]*datasets.Batch{
+			"many workers": load(0, 5, "1GB", nil), "no cache": load(0, 2, "0", nil), "a full cache": load(0, 3, "9KB", nil),
+			"resumed": load(start, 2, "1GB", skipped[:known]),
+		} {
+			for i, b := range got {
+				w := want[batches-len(got)+i]
+				if !slices.Equal(b.LQ, w.LQ) || !slices.Equal(b.GT, w.GT) || !slices.Equal(b.Labels, w.Labels) || !slices.Equal(b.Names, w.Names) || fmt.Sprint(b.Skipped) != fmt.Sprint(w.Skipped) {
+					t.Fatalf("%s, %s: batch %d is another", sampling, name, batches-len(got)+i)
+				}
+			}
+		}
 	}
 }

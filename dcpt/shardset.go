@@ -63,8 +63,8 @@ func inShardOrder(ds datasets.Dataset, eval bool) (datasets.Dataset, error) {
 
 // validateShards reports what does not go together with the key shards.
 func (s Set) validateShards() error {
-	if s.Images != "" || s.Degrade != nil || s.LQ != "" || s.GT != "" || s.Pair != "" {
-		return fmt.Errorf("data set %s: shards are of pairs and need no other key; for clean images in shards give images and degrade", s.Name)
+	if s.Images != "" || s.Degrade != nil || s.LQ != "" || s.GT != "" || s.Pair != "" || s.List != "" || s.Benchmark != "" || s.Dir != "" {
+		return fmt.Errorf("data set %s: shards are of pairs and need no other key that says where images lie; for clean images in shards give images and degrade", s.Name)
 	}
 	return nil
 }

@@ -109,6 +109,12 @@ func TestRecipeShardErrors(t *testing.T) {
 		"{name: noise, shards: pairs, pair: rain}":                            "shards are of pairs and need no other key",
 		"{name: noise, shards: pairs, lq: x, gt: y}":                          "shards are of pairs and need no other key",
 		"{name: noise, shards: pairs, images: x, degrade: {kind: noise}}":     "shards are of pairs and need no other key",
+		"{name: noise, shards: pairs, list: x}":                               "shards are of pairs and need no other key",
+		"{name: noise, shards: pairs, benchmark: kodak24}":                    "shards are of pairs and need no other key",
+		"{name: noise, shards: pairs, dir: x}":                                "shards are of pairs and need no other key",
+		"{name: noise, images: photos, list: x, degrade: {kind: noise}}":      "list belongs to a folder of images, not to shards",
+		"{name: noise, lq: pairs, gt: clean}":                                 "pairs is of shards: give shards of pairs with the key shards",
+		"{name: noise, lq: pairs/pairs-*.tar, gt: clean}":                     "is of shards: give shards of pairs with the key shards",
 		"{name: noise, shards: pairs, enlarge: -1}":                           "enlarge is -1",
 		"{name: noise, shards: photos}":                                       "no pairs in",
 		"{name: noise, shards: none-*.tar}":                                   "there is no file none-*.tar",
@@ -121,6 +127,21 @@ func TestRecipeShardErrors(t *testing.T) {
 			_, err = r.TrainingSet(16)
 		}
 		wantError(t, err, want)
+	}
+}
+
+// Nobody checks a folder of shards, or takes a file out of one.
+func TestAdviceOnDamagedFilesInShards(t *testing.T) {
+	root := shardFolder(t)
+	for set, want := range map[string]string{
+		"{name: noise, shards: pairs}":                              `"godcpt data pack" leaves them out`,
+		"{name: noise, images: photos, degrade: {kind: noise}}":     `"godcpt data pack" leaves them out`,
+		"{name: noise, images: clean, degrade: {kind: noise}}":      `"godcpt data check ` + filepath.Join(root, "clean") + `" finds`,
+		"{name: noise, lq: clean, gt: clean}":                       `"godcpt data check ` + filepath.Join(root, "clean") + `" finds`,
+		"{name: noise, benchmark: Kodak24, degrade: {kind: noise}}": `"godcpt data check photos" finds`,
+	} {
+		r := tinyRecipe(t, root, "data.train.0="+set)
+		wantError(t, r.adviseOnDamaged(&datasets.TooManyDamagedError{Files: []string{"photos/x.png"}}), want)
 	}
 }
 

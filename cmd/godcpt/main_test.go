@@ -210,6 +210,35 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
+// The screen and the report say which files training did without, also when the report is written again.
+func TestTrainNamesDamagedFiles(t *testing.T) {
+	pictures, _ := trained(t)
+	mixed := t.TempDir()
+	if err := os.CopyFS(mixed, os.DirFS(pictures)); err != nil {
+		t.Fatal(err)
+	}
+	broken := filepath.Join(mixed, "broken.png")
+	if err := os.WriteFile(broken, []byte("<html>404"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := filepath.Join(t.TempDir(), "run")
+	args := append([]string{"pretrain", "quickstart", "-o", out}, tinySettings(pictures, 6)...)
+	for i := range 5 {
+		args = append(args, "-s", fmt.Sprintf("data.train.%d.images=%s", i, mixed))
+	}
+	page := filepath.Join(out, "pretrain", "report.html")
+	for _, screen := range []string{"skipped: " + broken, "report   " + page} {
+		call(t, args...).check(t, exitOK, screen, "")
+		text, err := os.ReadFile(page)
+		if err != nil || !strings.Contains(string(text), "Damaged files skipped") || !strings.Contains(string(text), broken) {
+			t.Errorf("the report does not name %s (%v)", broken, err)
+		}
+		if err := os.Remove(page); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestTrainWritesAReportAndSaysWhatIsNext(t *testing.T) {
 	pictures, run := trained(t)
 	for _, stage := range []string{"pretrain", "finetune"} {

@@ -3,6 +3,7 @@ package degrade
 import (
 	"math"
 	"math/rand/v2"
+	"sync"
 
 	"github.com/godcpt/godcpt/datasets/imageio"
 )
@@ -66,8 +67,9 @@ func (d CameraNoise) ApplyWindow(im *imageio.Image, win Window, rng *rand.Rand) 
 			c := raw.channel(i)
 			raw.v[i] = int32(math.Round(s.expose(im.Pix[i*3+c], c, rng) * rawWhite))
 		}
+		display := rawDisplay()
 		for i, v := range raw.demosaick() {
-			out.Pix[i] = toDisplay(float64(v) / rawWhite)
+			out.Pix[i] = display[v]
 		}
 	} else {
 		for i, v := range im.Pix {
@@ -112,6 +114,15 @@ func (s sensor) expose(v float32, c int, rng *rand.Rand) float64 {
 	x += rng.NormFloat64() * math.Sqrt(s.shot*x+s.read)
 	return min(max(x*s.gain[c], 0), 1)
 }
+
+// rawDisplay is toDisplay of all values of the mosaic.
+var rawDisplay = sync.OnceValue(func() *[rawWhite + 1]float32 {
+	t := new([rawWhite + 1]float32)
+	for v := range t {
+		t[v] = toDisplay(float64(v) / rawWhite)
+	}
+	return t
+})
 
 // toDisplay applies gamma and tone curve to a value in 0..1.
 func toDisplay(linear float64) float32 {

@@ -60,13 +60,30 @@ func (d Compose) Apply(im *imageio.Image, rng *rand.Rand) *imageio.Image {
 	return d.ApplyWindow(im, Window{W: im.W, H: im.H}, rng)
 }
 
-// ApplyWindow implements Windowed.
+// ApplyWindow implements Windowed. Where im goes beyond the whole picture, a step that looks at neighbours
+// finds there the reflection of what the steps before it made of the picture, as in the whole picture.
 func (d Compose) ApplyWindow(im *imageio.Image, win Window, rng *rand.Rand) *imageio.Image {
 	out := im.Clone()
-	for _, step := range d.inOrder() {
+	for i, step := range d.inOrder() {
+		if i > 0 && Margin(step) > 0 {
+			reflectOutside(out, win)
+		}
 		out = ApplyWindow(step, out, win, rng)
 	}
 	return out
+}
+
+// reflectOutside makes the pixels of im outside of the whole picture the reflection of those inside.
+func reflectOutside(im *imageio.Image, win Window) {
+	if win.X >= 0 && win.Y >= 0 && win.X+im.W <= win.W && win.Y+im.H <= win.H {
+		return
+	}
+	columns, rows := reflected(win.X, im.W, win.W, win.X, im.W), reflected(win.Y, im.H, win.H, win.Y, im.H)
+	for y, row := range rows {
+		for x, column := range columns {
+			copy(im.Pix[(y*im.W+x)*3:][:3], im.Pix[(row*im.W+column)*3:][:3])
+		}
+	}
 }
 
 const (

@@ -17,7 +17,7 @@ import (
 
 // Degradation turns a clean picture into a degraded one of the same size.
 type Degradation interface {
-	// Kind is the name of the degradation, one of Kinds.
+	// Kind is the name of the degradation: one of Kinds, or several of them joined by "+".
 	Kind() string
 	// Apply returns a degraded copy of im (values 0..1), drawing everything random from rng; im is
 	// not changed. The result lies in 0..1, except for noise that is not clipped.
@@ -58,6 +58,16 @@ func ApplyWindow(d Degradation, im *imageio.Image, win Window, rng *rand.Rand) *
 		return w.ApplyWindow(im, win, rng)
 	}
 	return d.Apply(im, rng)
+}
+
+// reflected returns, for n positions of a picture from first on, which of the count positions from
+// start on shows the same: itself, or outside of the picture (of the given size) the one that it reflects.
+func reflected(first, n, size, start, count int) []int {
+	at := make([]int, n)
+	for i := range at {
+		at[i] = min(max(imageio.Reflect(first+i, size)-start, 0), count-1)
+	}
+	return at
 }
 
 // Range is an interval from which a value is drawn uniformly for each picture. Min equal to Max is

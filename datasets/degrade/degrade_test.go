@@ -139,7 +139,6 @@ func TestDifficulty(t *testing.T) {
 // where the margin holds the reflection of the picture, sums may be rounded in another order.
 func TestCropEqualsWhole(t *testing.T) {
 	im := photo(t, sample.TrainImages()[1])
-	const side = 64
 	for _, d := range all(t) {
 		m := Margin(d)
 		_, windowed := d.(Windowed)
@@ -151,8 +150,8 @@ func TestCropEqualsWhole(t *testing.T) {
 			d = c
 		}
 		whole := d.Apply(im, newRNG(3))
-		for _, at := range [][2]int{{100, 80}, {85, 99}, {0, 0}, {im.W - side, im.H - side}} {
-			x, y := at[0], at[1]
+		for _, at := range [][3]int{{100, 80, 64}, {85, 99, 64}, {0, 0, 64}, {im.W - 64, im.H - 64, 64}, {0, 0, 1}, {im.W - 1, im.H - 1, 1}, {51, 67, 3}} {
+			x, y, side := at[0], at[1], at[2]
 			tolerance := 0.0
 			if x == 0 || x == im.W-side {
 				tolerance = 1e-5
@@ -260,6 +259,32 @@ func TestHazeModel(t *testing.T) {
 		want := float64(j)*math.Exp(-1) + 0.8*(1-math.Exp(-1))
 		if math.Abs(float64(out.Pix[i])-want) > 1e-6 { // float32 rounding
 			t.Fatalf("value %v, want %v", out.Pix[i], want)
+		}
+	}
+	// With everything drawn: of a black and a white scene in the same haze, the difference is t, and what is
+	// left of black is A*(1-t). So come out one A for each channel, in its range give or take five times the
+	// tint, and one depth for all channels, 0 to 1.
+	haze := DefaultHaze()
+	for seed := range uint64(5) {
+		black, white := haze.Apply(flat(40, 30, 0), newRNG(seed)), haze.Apply(flat(40, 30, 1), newRNG(seed))
+		beta := haze.Beta.Draw(newRNG(seed)) // is drawn first
+		var air [3]float64
+		for i, b := range black.Pix {
+			through := float64(white.Pix[i] - b)
+			a := float64(b) / (1 - through)
+			if i < 3 {
+				air[i] = a
+			}
+			depth := -math.Log(through) / beta
+			if math.Abs(a-air[i%3]) > 1e-5 || a < haze.A.Min-5*haze.Tint || a > 1 || depth < -1e-5 || depth > 1+1e-5 { // float32
+				t.Fatalf("seed %d, value %d: A %v, %v before; depth %v", seed, i, a, air[i%3], depth)
+			}
+			if t0 := float64(white.Pix[i/3*3] - black.Pix[i/3*3]); math.Abs(through-t0) > 1e-6 {
+				t.Fatalf("seed %d: transmission %v of channel %d, %v of red", seed, through, i%3, t0)
+			}
+		}
+		if air[0] == air[1] && air[1] == air[2] {
+			t.Errorf("seed %d: the airlight has no tint", seed)
 		}
 	}
 	grad := Haze{Beta: Fixed(1), A: Fixed(1)}.Apply(flat(4, 64, 0), newRNG(8))

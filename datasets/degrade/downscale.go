@@ -56,7 +56,12 @@ type sources struct {
 	w  []float32
 }
 
-func newSources(n int) sources { return sources{make([]int, 0, n), make([]float32, 0, n)} }
+// take returns empty sources with room for n positions, which it takes from those that s has room for.
+func (s *sources) take(n int) sources {
+	taken := sources{s.at[:0:n], s.w[:0:n]}
+	s.at, s.w = s.at[n:], s.w[n:]
+	return taken
+}
 
 // scaling returns how n pixels from coordinate first on are made smaller, and how those are made n
 // pixels again. Pixel k of the small picture has its centre at (k+0.5)*factor - 0.5.
@@ -64,9 +69,13 @@ func scaling(first, n int, factor float64) (shrink, grow []sources) {
 	small := func(x int) float64 { return (float64(x)+0.5)/factor - 0.5 }
 	from := int(math.Floor(small(first))) - 1
 	to := int(math.Floor(small(first+n-1))) + 2
+	widest, steps := int(4*factor)+1, to-from+1
+	room := widest*steps + 4*n
+	free := sources{make([]int, room), make([]float32, room)} // at once: there are many
+	shrink, grow = make([]sources, 0, steps), make([]sources, 0, n)
 	for k := from; k <= to; k++ {
 		centre := (float64(k)+0.5)*factor - 0.5
-		s := newSources(int(4*factor) + 1)
+		s := free.take(widest)
 		var sum float64
 		for x := int(math.Ceil(centre - 2*factor)); float64(x) < centre+2*factor; x++ {
 			w := cubic((float64(x) - centre) / factor)
@@ -80,7 +89,7 @@ func scaling(first, n int, factor float64) (shrink, grow []sources) {
 	}
 	for x := range n {
 		u := small(first + x)
-		s := newSources(4)
+		s := free.take(4)
 		for k := int(math.Floor(u)) - 1; k <= int(math.Floor(u))+2; k++ {
 			s.at, s.w = append(s.at, k-from), append(s.w, float32(cubic(u-float64(k))))
 		}
@@ -112,7 +121,8 @@ func (p plane) resampleX(columns []sources) plane {
 				px, w := row[at*3:][:3], s.w[i]
 				r, g, b = r+w*px[0], g+w*px[1], b+w*px[2]
 			}
-			copy(out.pix[(y*out.w+x)*3:], []float32{r, g, b})
+			px := out.pix[(y*out.w+x)*3:][:3]
+			px[0], px[1], px[2] = r, g, b
 		}
 	}
 	return out

@@ -91,42 +91,30 @@ func (d Haze) drawDepth(rng *rand.Rand) depthField {
 }
 
 // each calls do with the depth, 0..1, of each of the w x h pixels from win.X, win.Y on, numbered row by row.
+// The sine of a sum is split, so that no sine is taken per pixel.
 func (f depthField) each(w, h int, win Window, do func(i int, depth float64)) {
 	scale := 1 / float64(max(win.W, win.H))
-	rows := f.rows(w, win.X, scale)
-	for y := range h {
-		v := float64(win.Y + y)
-		height := 1 - v/float64(max(win.H-1, 1)) // 1 at the top of the picture, 0 at the bottom
-		depth := rows(v*scale, height)
-		for x := range w {
-			do(y*w+x, depth(x))
-		}
-	}
-}
-
-// rows prepares the depth of w columns from x0 on. The returned function gives for one row (v, its
-// height above the bottom 0..1) a function of the column. The sine of a sum is split, so that no
-// sine is taken per pixel.
-func (f depthField) rows(w, x0 int, scale float64) func(v, height float64) func(x int) float64 {
 	sin, cos := make([]float64, len(f.waves)*w), make([]float64, len(f.waves)*w)
 	for i, k := range f.waves {
 		for x := range w {
-			sin[i*w+x], cos[i*w+x] = math.Sincos(k.kx * float64(x0+x) * scale)
+			sin[i*w+x], cos[i*w+x] = math.Sincos(k.kx * float64(win.X+x) * scale)
 		}
 	}
-	return func(v, height float64) func(x int) float64 {
+	for y := range h {
+		v := float64(win.Y + y)
+		height := 1 - v/float64(max(win.H-1, 1)) // 1 at the top of the picture, 0 at the bottom
 		base := f.near + (1-f.near)*math.Pow(min(max(height, 0), 1), f.bend)
 		var s, c [4]float64
 		for i, k := range f.waves {
-			s[i], c[i] = math.Sincos(k.ky*v + k.phase)
+			s[i], c[i] = math.Sincos(k.ky*(v*scale) + k.phase)
 			s[i], c[i] = s[i]*k.amp, c[i]*k.amp
 		}
-		return func(x int) float64 {
+		for x := range w {
 			d := base
 			for i := range s {
 				d += s[i]*cos[i*w+x] + c[i]*sin[i*w+x]
 			}
-			return min(max(d, 0), 1)
+			do(y*w+x, min(max(d, 0), 1))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"image/jpeg"
+	"math"
 	"math/rand/v2"
 
 	"github.com/godcpt/godcpt/datasets/imageio"
@@ -16,7 +17,7 @@ import (
 // 65535 pixels, the most that a JPEG file can have; Apply panics then.
 type JPEG struct {
 	Quality   Range     // 1..100, whole numbers, drawn per picture
-	Qualities []float64 // if not empty, the quality is chosen from this list instead
+	Qualities []float64 // if not empty, the quality (rounded) is chosen from this list instead
 }
 
 // DefaultJPEG has quality 10 to 40, the span of the benchmarks on LIVE1 and Classic5 (10, 20, 30, 40;
@@ -51,50 +52,57 @@ func (d JPEG) Apply(im *imageio.Image, rng *rand.Rand) *imageio.Image {
 func (d JPEG) ApplyWindow(im *imageio.Image, win Window, rng *rand.Rand) *imageio.Image {
 	quality := d.Quality.drawInt(rng)
 	if n := len(d.Qualities); n > 0 {
-		quality = int(d.Qualities[rng.IntN(n)])
+		quality = int(math.Round(d.Qualities[rng.IntN(n)]))
 	}
 
 	// The part of the picture that im covers, from the corner of a unit on.
 	x0, y0 := max(win.X, 0)&^(jpegUnit-1), max(win.Y, 0)&^(jpegUnit-1)
 	x1, y1 := min(win.X+im.W, win.W), min(win.Y+im.H, win.H)
-	coded := recode(quality, x1-x0, y1-y0, func(x, y int) (int, int) { return max(x0+x-win.X, 0), max(y0+y-win.Y, 0) }, im)
+	coded := recode(quality, nearest(x0-win.X, x1-x0), nearest(y0-win.Y, y1-y0), im)
 
 	out := im.Clone()
-	for y := range im.H {
-		from := imageio.Reflect(win.Y+y, win.H) - y0
-		row := coded.Pix[min(max(from, 0), coded.H-1)*coded.W*3:][:coded.W*3]
-		for x := range im.W {
-			from := imageio.Reflect(win.X+x, win.W) - x0
-			copy(out.Pix[(y*im.W+x)*3:][:3], row[min(max(from, 0), coded.W-1)*3:])
+	columns, rows := reflected(win.X, im.W, win.W, x0, coded.W), reflected(win.Y, im.H, win.H, y0, coded.H)
+	for y, row := range rows {
+		for x, column := range columns {
+			copy(out.Pix[(y*im.W+x)*3:][:3], coded.Pix[(row*coded.W+column)*3:])
 		}
 	}
 	return out
 }
 
-// recode returns a picture of w x h pixels after compression; at says which pixel of im each one is.
-func recode(quality, w, h int, at func(x, y int) (int, int), im *imageio.Image) *imageio.Image {
+// nearest returns n positions from first on, 0 in place of negative ones.
+func nearest(first, n int) []int {
+	at := make([]int, n)
+	for i := range at {
+		at[i] = max(first+i, 0)
+	}
+	return at
+}
+
+// recode returns a picture of these columns and rows of im after compression.
+func recode(quality int, columns, rows []int, im *imageio.Image) *imageio.Image {
 	levels := im.Quantize()
 	var src image.Image
-	if r := image.Rect(0, 0, w, h); im.Gray {
+	w := len(columns)
+	if r := image.Rect(0, 0, w, len(rows)); im.Gray {
 		grey := image.NewGray(r)
 		for i := range grey.Pix {
-			x, y := at(i%w, i/w)
-			grey.Pix[i] = levels[(y*im.W+x)*3]
+			grey.Pix[i] = levels[(rows[i/w]*im.W+columns[i%w])*3]
 		}
 		src = grey
 	} else {
 		colour := image.NewRGBA(r)
-		for i := range w * h {
-			x, y := at(i%w, i/w)
-			p := colour.Pix[i*4:][:4]
-			copy(p, levels[(y*im.W+x)*3:][:3])
-			p[3] = 255
+		for y, row := range rows {
+			for x, column := range columns {
+				p, from := colour.Pix[(y*w+x)*4:][:4], levels[(row*im.W+column)*3:][:3]
+				p[0], p[1], p[2], p[3] = from[0], from[1], from[2], 255
+			}
 		}
 		src = colour
 	}
 	var file bytes.Buffer
 	if err := jpeg.Encode(&file, src, &jpeg.Options{Quality: quality}); err != nil {
-		panic(fmt.Sprintf("degrade: %dx%d pixels as JPEG: %v", w, h, err))
+		panic(fmt.Sprintf("degrade: %dx%d pixels as JPEG: %v", w, len(rows), err))
 	}
 	out, err := imageio.Decode(&file, "compressed picture")
 	if err != nil {

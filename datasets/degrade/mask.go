@@ -3,6 +3,7 @@ package degrade
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/godcpt/godcpt/datasets/imageio"
 )
@@ -31,6 +32,12 @@ func (m *mask) mist(beta Range, win Window, rng *rand.Rand) {
 	DefaultHaze().drawDepth(rng).each(m.w, m.h, win, func(i int, depth float64) {
 		m.t[i] *= float32(math.Exp(-b * depth))
 	})
+}
+
+// opaque tells whether nothing that a picture could show passes anywhere: what is still to come needs no
+// drawing.
+func (m *mask) opaque() bool {
+	return !slices.ContainsFunc(m.t, func(t float32) bool { return t > 1e-12 })
 }
 
 // cover returns im behind what the mask does not let through, of one brightness, and behind an even veil

@@ -55,7 +55,6 @@ func poisson(mean float64, rng *rand.Rand) float64 {
 	a := -0.059 + 0.02483*b
 	invAlpha := 1.1239 + 1.1328/(b-3.4)
 	accept := 0.9277 - 3.6224/(b-2)
-	logMean := math.Log(mean)
 	for {
 		u := rng.Float64() - 0.5
 		v := 1 - rng.Float64() // not 0, whose logarithm is taken
@@ -68,7 +67,7 @@ func poisson(mean float64, rng *rand.Rand) float64 {
 			continue
 		}
 		logFactorial, _ := math.Lgamma(k + 1)
-		if math.Log(v*invAlpha/(a/(us*us)+b)) <= k*logMean-mean-logFactorial {
+		if math.Log(v*invAlpha/(a/(us*us)+b)) <= k*math.Log(mean)-mean-logFactorial {
 			return k
 		}
 	}

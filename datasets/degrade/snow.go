@@ -53,8 +53,8 @@ func DefaultSnow() Snow {
 func snowParams() ([]param, func() Degradation) {
 	d := DefaultSnow()
 	return []param{
-		{"density", &d.Density, 0, 500}, {"size", &d.Size, 0.5, 100}, {"focus", &d.Focus, 0, 100}, {"defocus", &d.Defocus, 0, 10},
-		{"streak", &d.Streak, 0, 50}, {"angle", &d.Angle, -90, 90}, {"jitter", &d.Jitter, 0, 90},
+		{"density", &d.Density, 0, 100}, {"size", &d.Size, 0.5, 100}, {"focus", &d.Focus, 0, 100}, {"defocus", &d.Defocus, 0, 4},
+		{"streak", &d.Streak, 0, 10}, {"angle", &d.Angle, -90, 90}, {"jitter", &d.Jitter, 0, 90},
 		{"brightness", &d.Brightness, 0, 1}, {"alpha", &d.Alpha, 0, 1}, {"veil", &d.Veil, 0, 1}, {"mist", &d.Mist, 0, 20},
 	}, func() Degradation { return d }
 }
@@ -77,8 +77,8 @@ func (d Snow) ApplyWindow(im *imageio.Image, win Window, rng *rand.Rand) *imagei
 	reach := d.reach(streak)
 	first := func(at int) int { return int(math.Floor((float64(at) - reach) / snowCell)) }
 	last := func(at int) int { return int(math.Floor((float64(at) + reach) / snowCell)) }
-	for cy := first(win.Y); cy <= last(win.Y+im.H-1); cy++ {
-		for cx := first(win.X); cx <= last(win.X+im.W-1); cx++ {
+	for cy := first(win.Y); cy <= last(win.Y+im.H-1) && !clear.opaque(); cy++ {
+		for cx := first(win.X); cx <= last(win.X+im.W-1) && !clear.opaque(); cx++ {
 			own := cells.rng(cx, cy)
 			for range int(density*snowCell*snowCell/1000 + own.Float64()) {
 				f := d.drawFlake(angle, streak, own)

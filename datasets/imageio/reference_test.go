@@ -169,6 +169,7 @@ func TestPNM(t *testing.T) {
 		{"text grey", "P2\n1 1\n255\n7", []float32{7. / 255, 7. / 255, 7. / 255}, 8, true},
 		{"comments", "P5#a\n#b 9\n 1 # c\n1 255\n#", []float32{35. / 255, 35. / 255, 35. / 255}, 8, true},
 		{"smaller white", "P6 1 1 3 \x00\x01\x03", []float32{0, 85. / 255, 1}, 8, false},
+		{"white of 100", "P5 1 1 100 \x01", []float32{3. / 255, 3. / 255, 3. / 255}, 8, true}, // 2.55
 		{"16 bits", "P6 1 1 65535 \x12\x34\x00\x00\xff\xff", []float32{0x1234 / 65535., 0, 1}, 16, false},
 		{"10 bits", "P5 1 1 1023 \x03\xff", []float32{1, 1, 1}, 16, true},
 		{"more than one", "P5 1 1 255 \x00P5 1 1 255 \xff", []float32{0, 0, 0}, 8, true},
