@@ -14,14 +14,15 @@ import (
 	"github.com/godcpt/godcpt/datasets/shards"
 )
 
-// shardFolder packs the tiny photos as clean ones and as pairs with themselves, below root.
+// shardFolder packs the tiny photos as clean ones and as pairs with copies of themselves, below root.
 func shardFolder(t *testing.T) (root string) {
 	t.Helper()
 	root = tinyData(t)
-	clean := filepath.Join(root, "clean")
+	clean, copies := filepath.Join(root, "clean"), t.TempDir()
+	must(t, os.CopyFS(copies, os.DirFS(clean)))
 	for _, cfg := range []shards.PackConfig{
 		{Images: clean, Out: filepath.Join(root, "photos")},
-		{Images: clean, GT: clean, Out: filepath.Join(root, "pairs")},
+		{Images: clean, GT: copies, Out: filepath.Join(root, "pairs")},
 	} {
 		_, err := shards.Pack(t.Context(), cfg)
 		must(t, err)
