@@ -43,7 +43,7 @@ func (d Data) locate(s Set) (Set, error) {
 	layout, err := split.In(dir)
 	switch {
 	case errors.Is(err, os.ErrNotExist) && s.Dir == "":
-		return s, fmt.Errorf("%w\nSay with dir where %s lies; godcpt data get %s gets it, or says how", err, set.Name, set.Name)
+		return s, fmt.Errorf("%w\nSay where %s lies (dir in a recipe, --benchmark %s=DIR of eval); godcpt data get %s gets it, or says how", err, set.Name, set.Name, set.Name)
 	case err != nil:
 		return s, fmt.Errorf("%w\nSee: godcpt data check %s --as %s", err, dir, set.Name)
 	}

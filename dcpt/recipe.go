@@ -174,11 +174,10 @@ func (r *Recipe) Validate() error {
 	if len(r.Data.Train) == 0 {
 		problems = append(problems, errors.New("data: no training set"))
 	}
-	for _, sets := range [][]Set{r.Data.Train, r.Data.Test} {
-		for _, s := range sets {
-			problems = append(problems, s.validate())
-		}
+	for _, s := range r.Data.Train {
+		problems = append(problems, s.validate())
 	}
+	problems = append(problems, r.Data.ValidateTest())
 	problems = append(problems, r.Data.validate(network))
 	if r.Pretrain != nil {
 		problems = append(problems, r.checkClassifier(network))
@@ -260,6 +259,16 @@ func (s Set) degradation() (degrade.Degradation, error) {
 // TrainingSet opens the training sets as one: random crops of the given side (of that of the set, where
 // it has one), flips and transpositions.
 func (r *Recipe) TrainingSet(patch int) (datasets.Dataset, error) { return r.pictures().train(patch) }
+
+// ValidateTest reports what is wrong with the test sets before any file is read, for data without a
+// recipe.
+func (d Data) ValidateTest() error {
+	var problems []error
+	for _, s := range d.Test {
+		problems = append(problems, s.validate())
+	}
+	return errors.Join(problems...)
+}
 
 // TestSet opens the test sets as one: whole images, degraded the same way each time.
 func (r *Recipe) TestSet() (datasets.Dataset, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,7 @@ type evaluation struct {
 	*program
 	recipe   string
 	settings []string
+	sets     []string
 	pairs    datasets.PairedConfig
 	protocol metrics.Options
 	testTime dcpt.TestTime
@@ -38,13 +40,16 @@ func (p *program) evalCommand() *cobra.Command {
 DCPT paper's tables, which is printed with the scores. A pre-trained network's
 classifier is scored too.
 
-The images are those of the run's own recipe, of another one (--recipe), or pairs
-in two folders (--lq, --gt). Pairing rules: same (equal paths), name (equal names in
-any sub-folders), prefix (clean name up to the first "_", as in SOTS), rain (rain-N
-with norain-N, as in Rain100L), order (of the sorted names), or two patterns of names
-such as "low*=normal*".`,
+The images are those of the run's own recipe, of another one (--recipe), of data sets
+that godcpt data list knows (--benchmark NAME, in data/NAME; --benchmark NAME=DIR
+elsewhere), or pairs in two folders (--lq, --gt).
+
+Pairing rules: same (equal paths), name (equal names in any sub-folders), prefix (clean
+name up to the first "_", as in SOTS), rain (rain-N with norain-N, as in Rain100L),
+order (of the sorted names), or two patterns of names such as "low*=normal*".`,
 		Example: `  godcpt eval runs/small
   godcpt eval model.safetensors --recipe nafnet-5d -s data.root=/data --csv scores.csv
+  godcpt eval runs/small --benchmark Rain100L --benchmark SOTS/outdoor=/nas/SOTS
   godcpt eval runs/small --lq SOTS/outdoor/hazy --gt SOTS/outdoor/gt --pair prefix --y`,
 		Args: arguments(1, 1, "the run or weights to score"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,8 +57,10 @@ such as "low*=normal*".`,
 			switch {
 			case paired != (e.pairs.GT != ""):
 				return usageError{errors.New("--lq and --gt belong together")}
-			case paired && (e.recipe != "" || e.settings != nil):
-				return usageError{errors.New("--lq and --gt name the images themselves: leave --recipe and --set out")}
+			case paired && (e.recipe != "" || e.settings != nil || e.sets != nil):
+				return usageError{errors.New("--lq and --gt name the images themselves: leave --recipe, --set and --benchmark out")}
+			case e.sets != nil && (e.recipe != "" || e.settings != nil):
+				return usageError{errors.New("--benchmark names the images itself: leave --recipe and --set out")}
 			case !paired && cmd.Flags().Changed("pair"):
 				return usageError{errors.New("--pair belongs to --lq and --gt")}
 			}
@@ -63,6 +70,7 @@ such as "low*=normal*".`,
 	flags := cmd.Flags()
 	flags.StringVar(&e.recipe, "recipe", "", "test sets of this `recipe`: a file or a shipped name")
 	settingsFlag(cmd, &e.settings)
+	flags.StringArrayVar(&e.sets, "benchmark", nil, "this published data set: `NAME[=DIR]` (may be repeated)")
 	flags.StringVar(&e.pairs.LQ, "lq", "", "`folder` of degraded images")
 	flags.StringVar(&e.pairs.GT, "gt", "", "`folder` of clean images")
 	flags.StringVar(&e.pairs.Rule, "pair", datasets.PairSame, "which names in the two folders belong together: a `rule`, see above")
@@ -131,6 +139,9 @@ func (e *evaluation) dataset(weights string) (datasets.Dataset, error) {
 		e.pairs.Class = filepath.Base(e.pairs.LQ)
 		return datasets.NewPaired(e.pairs)
 	}
+	if e.sets != nil {
+		return e.benchmarks()
+	}
 	name := e.recipe
 	if name == "" {
 		// A run's weights lie in the stage's folder, checkpoints one below.
@@ -140,12 +151,31 @@ func (e *evaluation) dataset(weights string) (datasets.Dataset, error) {
 			}
 		}
 		if name == "" {
-			return nil, usageError{fmt.Errorf("%s lies in no run's folder: say on what to score it, with --recipe, or --lq and --gt", weights)}
+			return nil, usageError{fmt.Errorf("%s lies in no run's folder: say on what to score it, with --benchmark, --recipe, or --lq and --gt", weights)}
 		}
 	}
 	r, err := loadRecipe(name, e.settings)
 	if err != nil {
 		return nil, err
+	}
+	return r.TestSet()
+}
+
+// benchmarks opens published data sets.
+func (e *evaluation) benchmarks() (datasets.Dataset, error) {
+	r := dcpt.Recipe{Name: "benchmarks", Data: dcpt.Data{Root: "data"}}
+	for _, text := range e.sets {
+		name, dir, _ := strings.Cut(text, "=")
+		if dir != "" {
+			var err error
+			if dir, err = filepath.Abs(dir); err != nil { // relative to here, not to the root
+				return nil, err
+			}
+		}
+		r.Data.Test = append(r.Data.Test, dcpt.Set{Name: name, Benchmark: name, Dir: dir})
+	}
+	if err := r.Data.ValidateTest(); err != nil {
+		return nil, usageError{err}
 	}
 	return r.TestSet()
 }

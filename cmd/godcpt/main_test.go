@@ -197,7 +197,10 @@ func TestUsageErrors(t *testing.T) {
 		{"restore -o out", "the photo or folder to restore is missing"},
 		{"eval", "the run or weights to score is missing"},
 		{"eval x --lq a", "--lq and --gt belong together"},
-		{"eval x --lq a --gt b --recipe c", "leave --recipe and --set out"},
+		{"eval x --lq a --gt b --recipe c", "leave --recipe, --set and --benchmark out"},
+		{"eval x --benchmark Set12 --recipe c", "leave --recipe and --set out"},
+		{"eval " + run + " --benchmark Set13", `no data set "Set13" (did you mean Set12?)`},
+		{"eval " + run + " --benchmark SOTS", "SOTS/indoor"},
 		{"eval x --pair rain", "--pair belongs to --lq and --gt"},
 		{"eval " + run + " --recipe none", `unknown recipe "none"`},
 		{"doctor now", `"now" is one argument too many`},
@@ -312,6 +315,29 @@ func TestEval(t *testing.T) {
 	if rows, err := csv.NewReader(f).ReadAll(); err != nil || len(rows) != 3 || rows[0][3] != "psnr_restored" {
 		t.Errorf("rows %v, %v", rows, err)
 	}
+}
+
+func TestEvalOfBenchmarks(t *testing.T) {
+	pictures, run := trained(t)
+	pairs := t.TempDir()
+	write(t, filepath.Join(pairs, "rainy", "rain-1.png"), testImage(40, 32))
+	write(t, filepath.Join(pairs, "norain", "norain-1.png"), testImage(40, 32))
+	r := call(t, "eval", filepath.Join(run, "finetune"), "--benchmark", "Set12="+pictures, "--benchmark", "rain100l="+pairs, "--json")
+	var got struct {
+		Sets []struct {
+			Name   string
+			Images int
+		}
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil {
+		t.Fatalf("%v in %+v", err, r)
+	}
+	if want := "[{Set12 2} {rain100l 1}]"; fmt.Sprint(got.Sets) != want {
+		t.Errorf("sets %v, want %v", got.Sets, want)
+	}
+	t.Chdir(t.TempDir())
+	call(t, "eval", run, "--benchmark", "Set12").check(t, exitFailure, "", "--benchmark Set12=DIR of eval); godcpt data get Set12")
+	call(t, "eval", run, "--benchmark", "Set12=none").check(t, exitFailure, "", "none")
 }
 
 func TestEvalBadInput(t *testing.T) {
