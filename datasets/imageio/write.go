@@ -63,7 +63,8 @@ func writePNG(w io.Writer, im *Image) error {
 		return err
 	}
 	var buf bytes.Buffer
-	if err := png.Encode(&buf, ToStd(im)); err != nil {
+	encoder := png.Encoder{CompressionLevel: png.BestSpeed} // a third of the time, for photos 3 to 12 % larger
+	if err := encoder.Encode(&buf, ToStd(im)); err != nil {
 		return err
 	}
 	const ihdr = 8 + 25 // signature and header chunk, which comes first
