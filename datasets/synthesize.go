@@ -22,6 +22,8 @@ import (
 	"github.com/godcpt/godcpt/datasets/degrade"
 	"github.com/godcpt/godcpt/datasets/imageio"
 	"github.com/godcpt/godcpt/internal/atomicfile"
+	"github.com/godcpt/godcpt/internal/parallel"
+	"github.com/godcpt/godcpt/internal/paths"
 )
 
 // Names of what Synthesize puts into its folder.
@@ -159,7 +161,7 @@ func newSynthesizer(in, out string, cfg SynthesisConfig) (*synthesizer, error) {
 	if err := s.checkNames(); err != nil {
 		return nil, err
 	}
-	if within(out, in) {
+	if paths.Inside(out, in) {
 		return nil, fmt.Errorf("the output %s lies in the folder of clean pictures %s, and would be taken for a part of it: choose another output", out, in)
 	}
 	if s.record, err = s.newRecord(); err != nil {
@@ -179,23 +181,6 @@ func (s *synthesizer) checkNames() error {
 		first[stem] = name
 	}
 	return nil
-}
-
-// within reports whether a path, which need not exist, is dir or lies in it.
-func within(p, dir string) bool {
-	outer, err := os.Stat(dir)
-	if err != nil {
-		return false
-	}
-	for at, err := filepath.Abs(p); err == nil; at = filepath.Dir(at) {
-		if info, err := os.Stat(at); err == nil && os.SameFile(info, outer) {
-			return true
-		}
-		if at == filepath.Dir(at) {
-			return false
-		}
-	}
-	return false
 }
 
 func (s *synthesizer) newRecord() (Synthesis, error) {
@@ -343,53 +328,32 @@ func (s *synthesizer) prepare() error {
 
 // run degrades all pictures.
 func (s *synthesizer) run(ctx context.Context) (SynthesisSummary, error) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var (
-		summary SynthesisSummary
-		failed  = map[int]error{}
-		done    int
-		mu      sync.Mutex // of all of these, and of Progress
-		workers sync.WaitGroup
-		next    = make(chan int)
-	)
-	for range min(s.cfg.Workers, s.images.Len()) {
-		workers.Go(func() {
-			for i := range next {
-				kept, unreadable, err := s.picture(i)
-				mu.Lock()
-				switch {
-				case err != nil:
-					stop(err)
-				case unreadable != nil:
-					failed[i] = unreadable
-				default:
-					summary.Pairs += s.cfg.Count
-					summary.Kept += kept
-				}
-				done++
-				if s.cfg.Progress != nil && err == nil {
-					s.cfg.Progress(SynthesisProgress{done, s.images.Len(), s.images.Name(i), unreadable})
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	for i := 0; i < s.images.Len() && ctx.Err() == nil; i++ {
-		select {
-		case next <- i:
-		case <-ctx.Done():
+	var summary SynthesisSummary
+	failed, done := map[int]error{}, 0
+	var mu sync.Mutex // of all of these, and of Progress
+	err := parallel.Each(ctx, s.images.Len(), s.cfg.Workers, func(i int) error {
+		kept, unreadable, err := s.picture(i)
+		if err != nil {
+			return err
 		}
-	}
-	close(next)
-	workers.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if unreadable != nil {
+			failed[i] = unreadable
+		} else {
+			summary.Pairs += s.cfg.Count
+			summary.Kept += kept
+		}
+		done++
+		if s.cfg.Progress != nil {
+			s.cfg.Progress(SynthesisProgress{done, s.images.Len(), s.images.Name(i), unreadable})
+		}
+		return nil
+	})
 	for _, i := range slices.Sorted(maps.Keys(failed)) {
 		summary.Failed = append(summary.Failed, SynthesisFailure{s.images.Name(i), failed[i]})
 	}
-	if done < s.images.Len() || ctx.Err() != nil {
-		return summary, context.Cause(ctx)
-	}
-	return summary, nil
+	return summary, err
 }
 
 // picture makes the pairs of picture i, and says how many of them were there. A picture that cannot be

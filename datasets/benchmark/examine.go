@@ -8,9 +8,9 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 
 	"github.com/godcpt/godcpt/datasets/imageio"
+	"github.com/godcpt/godcpt/internal/parallel"
 )
 
 // picture is what was found in a file.
@@ -25,27 +25,19 @@ type picture struct {
 // examine decodes files, in parallel. Progress, if not nil, is told how many are done.
 func examine(ctx context.Context, files []string, progress func(done, total int)) (map[string]picture, error) {
 	found := make([]picture, len(files))
-	var next, done atomic.Int64
-	var mu sync.Mutex // calls progress one at a time
-	var workers sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(files)) {
-		workers.Go(func() {
-			for ctx.Err() == nil {
-				i := int(next.Add(1)) - 1
-				if i >= len(files) {
-					return
-				}
-				found[i] = readPicture(files[i])
-				if progress != nil {
-					mu.Lock()
-					progress(int(done.Add(1)), len(files))
-					mu.Unlock()
-				}
-			}
-		})
-	}
-	workers.Wait()
-	if err := ctx.Err(); err != nil {
+	done := 0
+	var mu sync.Mutex // of done, and of the calls of progress
+	err := parallel.Each(ctx, len(files), runtime.GOMAXPROCS(0), func(i int) error {
+		found[i] = readPicture(files[i])
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		if progress != nil {
+			progress(done, len(files))
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, err
 	}
 	all := make(map[string]picture, len(files))

@@ -20,6 +20,7 @@ import (
 	"github.com/godcpt/godcpt/datasets"
 	"github.com/godcpt/godcpt/datasets/imageio"
 	"github.com/godcpt/godcpt/internal/atomicfile"
+	"github.com/godcpt/godcpt/internal/parallel"
 )
 
 // DefaultShardBytes is the size of a shard: some thousand compressed photos.
@@ -265,41 +266,25 @@ func (c *byteCounter) Write(p []byte) (int, error) {
 
 // check decodes all pictures and returns the samples that are good, and why others are not.
 func check(ctx context.Context, samples []sample, progress func(done, total int)) (good []sample, bad []error, err error) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
 	found := make([]error, len(samples)) // damage
-	var mu sync.Mutex
-	var workers sync.WaitGroup
-	next, done := 0, 0
-	work := func() {
-		for {
-			mu.Lock()
-			i := next
-			next++
-			mu.Unlock()
-			if i >= len(samples) || ctx.Err() != nil {
-				return
-			}
-			err := samples[i].decode()
-			if err != nil && !errors.As(err, new(*imageio.DamagedError)) && !errors.Is(err, ErrSizes) {
-				stop(err)
-				return
-			}
-			mu.Lock()
-			found[i] = err
-			done++
-			if progress != nil {
-				progress(done, len(samples))
-			}
-			mu.Unlock()
+	done := 0
+	var mu sync.Mutex // of done, and of the calls of progress
+	err = parallel.Each(ctx, len(samples), runtime.GOMAXPROCS(0), func(i int) error {
+		err := samples[i].decode()
+		if err != nil && !errors.As(err, new(*imageio.DamagedError)) && !errors.Is(err, ErrSizes) {
+			return err
 		}
-	}
-	for range runtime.GOMAXPROCS(0) {
-		workers.Go(work)
-	}
-	workers.Wait()
-	if ctx.Err() != nil {
-		return nil, nil, context.Cause(ctx)
+		found[i] = err
+		mu.Lock()
+		defer mu.Unlock()
+		done++
+		if progress != nil {
+			progress(done, len(samples))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	for i, err := range found {
 		if err != nil {

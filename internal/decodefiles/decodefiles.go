@@ -14,6 +14,8 @@ import (
 
 	"github.com/godcpt/godcpt/datasets"
 	"github.com/godcpt/godcpt/datasets/imageio"
+	"github.com/godcpt/godcpt/internal/parallel"
+	"github.com/godcpt/godcpt/internal/paths"
 )
 
 // Options of Files. The zero value replaces no file and reports nothing.
@@ -66,48 +68,26 @@ func Files(ctx context.Context, in, out string, o Options) (Summary, error) {
 
 // runAll decodes the pictures of a folder.
 func runAll(ctx context.Context, jobs []job, o Options) (Summary, error) {
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	var (
-		done    Summary
-		next    int
-		mu      sync.Mutex // of both, and of the calls of o
-		workers sync.WaitGroup
-	)
-	take := func() (j job, ok bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		if next == len(jobs) || ctx.Err() != nil {
-			return job{}, false
+	var done Summary
+	var mu sync.Mutex // of it, and of the calls of o
+	err := parallel.Each(ctx, len(jobs), runtime.GOMAXPROCS(0), func(i int) error {
+		err := jobs[i].run()
+		if err != nil && !errors.As(err, new(unreadable)) {
+			return err
 		}
-		next++
-		return jobs[next-1], true
-	}
-	note := func(err error) {
 		mu.Lock()
 		defer mu.Unlock()
-		switch {
-		case err == nil:
+		if err == nil {
 			done.Written++
-		case !errors.As(err, new(unreadable)):
-			stop(err)
-			return
-		default:
+		} else {
 			done.Failed++
 		}
 		if o.Progress != nil {
 			o.Progress(done.Written+done.Failed, len(jobs), err)
 		}
-	}
-	for range min(runtime.GOMAXPROCS(0), len(jobs)) {
-		workers.Go(func() {
-			for j, ok := take(); ok; j, ok = take() {
-				note(j.run())
-			}
-		})
-	}
-	workers.Wait()
-	return done, context.Cause(ctx)
+		return nil
+	})
+	return done, err
 }
 
 // unreadable marks errors of reading a picture: it is damaged, a link to nothing, or belongs to somebody else.
@@ -150,7 +130,7 @@ func planFolder(in, out string) ([]job, error) {
 	if info, err := os.Stat(out); err == nil && !info.IsDir() {
 		return nil, fmt.Errorf("%s is a file, but the pictures of %s need a folder", out, in)
 	}
-	if inside(out, in) {
+	if paths.Inside(out, in) {
 		return nil, fmt.Errorf("%s lies in %s: choose a folder outside, so that pictures and what is made of them stay apart", out, in)
 	}
 	pictures, err := datasets.FromDir(in)
@@ -172,28 +152,6 @@ func planFolder(in, out string) ([]job, error) {
 func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()
-}
-
-// inside reports whether a folder, which may not be there yet, is dir or lies in it.
-func inside(path, dir string) bool {
-	dir, path = resolved(dir), resolved(path)
-	name, err := filepath.Rel(dir, path)
-	return err == nil && filepath.IsLocal(name)
-}
-
-// resolved is the absolute path behind symbolic links, as far as the path exists.
-func resolved(path string) string {
-	if absolute, err := filepath.Abs(path); err == nil {
-		path = absolute
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		return real
-	}
-	parent := filepath.Dir(path)
-	if parent == path {
-		return path
-	}
-	return filepath.Join(resolved(parent), filepath.Base(path))
 }
 
 // checkOutputs returns an error if an output exists and may not be replaced, or if two jobs have the same.
