@@ -90,6 +90,9 @@ func benchmarkAt(path string) (benchmark.Match, bool) {
 	if _, err := os.Stat(path); err != nil {
 		path = filepath.Dir(path)
 	}
+	if !benchmark.Bears(path) { // the usual case, in which the folder need not be listed once more
+		return benchmark.Match{}, false
+	}
 	matches, _ := benchmark.Recognise(path)
 	for _, m := range matches {
 		if m.Named() && m.Dir == path {

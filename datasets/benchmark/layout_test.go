@@ -147,3 +147,15 @@ func TestRecipeText(t *testing.T) {
 		}
 	}
 }
+
+// A folder bears a set's name by the same rule as a match is named.
+func TestBears(t *testing.T) {
+	for dir, want := range map[string]bool{
+		"/data/Rain100L": true, "/data/rain_100l": true, "/data/SOTS/outdoor": true, "/data/LOL-v1": true, "/data/my-gopro-copy": true,
+		"/data/photos": false, "/data/clean": false, "/data/train": false,
+	} {
+		if got := Bears(dir); got != want {
+			t.Errorf("%s: %v, want %v", dir, got, want)
+		}
+	}
+}

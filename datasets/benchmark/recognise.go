@@ -197,6 +197,24 @@ func (c *candidate) folderName(root string) int {
 	return 0
 }
 
+// Bears reports whether a folder has the name of a set, or one with that in it: whether a match there would be
+// Named. Nothing is read.
+func Bears(dir string) bool {
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
+		return false
+	}
+	for _, s := range All() {
+		for i := range s.Splits {
+			c := candidate{Match: Match{Set: s, Split: &s.Splits[i]}}
+			if c.folderName(absolute) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // convinces reports whether enough speaks for a candidate: the folder's name, or else file names that
 // say something, or the official number of them.
 func (c *candidate) convinces() bool {
