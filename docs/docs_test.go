@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/godcpt/godcpt/datasets/benchmark"
 	"github.com/godcpt/godcpt/datasets/degrade"
 	"github.com/godcpt/godcpt/dcpt"
 )
@@ -190,6 +191,18 @@ func defaults(t *testing.T, kind string) map[string]string {
 		}
 	}
 	return want
+}
+
+// The numbers of data sets and degradations in the README are those of the tables.
+func TestReadmeCounts(t *testing.T) {
+	text := read(t, "../README.md")
+	for _, want := range []string{
+		fmt.Sprintf("knows %d data sets", len(benchmark.All())), fmt.Sprintf("in %d ways and their mixtures", len(degrade.Kinds())),
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("README.md does not say %q", want)
+		}
+	}
 }
 
 // The figures of the table of networks are those of the networks.

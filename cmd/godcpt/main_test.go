@@ -473,7 +473,7 @@ func TestInterrupted(t *testing.T) {
 // A real SIGINT while it trains: everything is saved, the status is 130, and the same command goes on.
 func TestSignal(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("no signals to send")
+		t.Skip("Windows cannot send an interrupt to another process")
 	}
 	pictures, _ := trained(t)
 	args := append([]string{"finetune", "quickstart", "-o", filepath.Join(t.TempDir(), "run")}, tinySettings(pictures, 1_000_000)...)
@@ -517,7 +517,7 @@ func TestSignal(t *testing.T) {
 // The second signal ends the program at once, whatever it is doing.
 func TestSecondSignal(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("no signals to send")
+		t.Skip("Windows cannot send an interrupt to another process")
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), asSleeper+"=1")

@@ -336,7 +336,7 @@ func TestGetThroughLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(elsewhere, out); err != nil {
-		t.Skipf("no symbolic links: %v", err)
+		t.Skipf("symbolic links cannot be made here: %v", err)
 	}
 	if err := Get(t.Context(), testSet(File{URL: s.url + "/a.zip", Unpack: "zip"}), GetOptions{Out: out}); err != nil {
 		t.Fatal(err)

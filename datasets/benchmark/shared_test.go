@@ -13,7 +13,7 @@ import (
 func TestRealSamples(t *testing.T) {
 	root := filepath.Join(paritytest.Root(), "..", "shared", "data")
 	if _, err := os.Stat(root); err != nil {
-		t.Skipf("no samples at %s", root)
+		t.Skipf("real pictures of data sets, which do not come with the code, are not at %s", root)
 	}
 	for _, c := range []struct {
 		dir, set string // the set by any of its names; "" for folders that are none
@@ -38,7 +38,7 @@ func TestRealSamples(t *testing.T) {
 		t.Run(filepath.Base(c.dir), func(t *testing.T) {
 			dir := filepath.Join(root, filepath.FromSlash(c.dir))
 			if _, err := os.Stat(dir); err != nil {
-				t.Skipf("no samples at %s", dir)
+				t.Skipf("real pictures of this data set are not at %s", dir)
 			}
 			r := check(t, dir, Options{})
 			if len(r.Parts) != 1 || !r.Sound() {

@@ -42,7 +42,7 @@ func TestSwappedByName(t *testing.T) {
 func TestSwappedByLook(t *testing.T) {
 	root := filepath.Join(paritytest.Root(), "..", "shared", "data", "test")
 	if _, err := os.Stat(root); err != nil {
-		t.Skipf("no samples at %s", root)
+		t.Skipf("real pictures of data sets, which do not come with the code, are not at %s", root)
 	}
 	for _, c := range []struct{ set, lq, gt string }{
 		{"LOL-v1", "eval15/low", "eval15/high"},
@@ -149,7 +149,7 @@ func TestCheckOneFolder(t *testing.T) {
 func TestCheckLinks(t *testing.T) {
 	parent, dir := t.TempDir(), rain12(t)
 	if err := os.Symlink(dir, filepath.Join(parent, "Rain12")); err != nil {
-		t.Skipf("no symbolic links: %v", err)
+		t.Skipf("symbolic links cannot be made here: %v", err)
 	}
 	for link, to := range map[string]string{"again": ".", "up": "..", "gone": "nowhere", "file": filepath.Join(dir, "rainy", "rain-001.png")} {
 		if err := os.Symlink(to, filepath.Join(parent, link)); err != nil {
