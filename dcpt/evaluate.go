@@ -3,11 +3,13 @@ package dcpt
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/godcpt/godcpt/datasets"
 	"github.com/godcpt/godcpt/datasets/imageio"
 	"github.com/godcpt/godcpt/dcpt/metrics"
+	"github.com/godcpt/godcpt/internal/parallel"
 )
 
 // ImageScore is the score of one image: PSNR in dB and SSIM of the degraded and of the restored image
@@ -74,66 +76,85 @@ func (v Evaluator) Evaluate(ctx context.Context, ds datasets.Dataset) (*Evaluati
 			e.Confusion[i] = make([]int, len(e.Classes))
 		}
 	}
-	for i := range ds.Len() {
-		if err := ctx.Err(); err != nil {
-			return nil, err
+	// Of three images one is read, one restored and one scored at a time.
+	nextSample, stop := iter.Pull2(parallel.Ahead(ctx, ds.Len(), func(i int) (datasets.Sample, error) { return ds.Sample(0, i) }))
+	defer stop()
+	for p, err := range parallel.Ahead(ctx, ds.Len(), func(int) (pass, error) {
+		sample, err, _ := nextSample()
+		if err != nil {
+			return pass{}, err
 		}
-		sample, err := ds.Sample(0, i)
+		return v.pass(sample)
+	}) {
 		if err != nil {
 			return nil, err
 		}
-		score, restored, err := v.score(sample)
+		score, err := v.score(p)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", sample.Name, err)
+			return nil, fmt.Errorf("%s: %w", p.sample.Name, err)
 		}
-		score.Set = classes[sample.Label]
+		score.Set = classes[p.sample.Label]
 		if v.Classifier != nil {
-			if score.Predicted, err = e.classify(v.Classifier, sample.LQ, score.Set); err != nil {
-				return nil, fmt.Errorf("%s: %w", sample.Name, err)
-			}
+			score.Predicted = e.count(p.probabilities, score.Set)
 		}
 		e.Images = append(e.Images, score)
 		if v.Observe != nil {
-			v.Observe(score, sample, restored)
+			v.Observe(score, p.sample, p.restored)
 		}
 	}
 	e.summarise(classes)
 	return e, nil
 }
 
-func (v Evaluator) score(sample datasets.Sample) (score ImageScore, restored *imageio.Image, err error) {
-	score.Name = sample.Name
-	if v.Restorer == nil {
-		return score, nil, nil
+// pass is what the networks make of a sample.
+type pass struct {
+	sample        datasets.Sample
+	restored      *imageio.Image // nil without a restorer
+	probabilities []float32      // of the degradations; nil without a classifier
+}
+
+// pass runs the networks on a sample.
+func (v Evaluator) pass(sample datasets.Sample) (p pass, err error) {
+	p.sample = sample
+	if v.Restorer != nil {
+		p.restored, err = v.Restorer.Restore(sample.LQ)
 	}
-	if restored, err = v.Restorer.Restore(sample.LQ); err != nil {
-		return score, nil, err
+	if v.Classifier != nil && err == nil {
+		p.probabilities, err = v.Classifier.Classify(sample.LQ)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", sample.Name, err)
+	}
+	return p, err
+}
+
+// score compares what was restored, if anything was.
+func (v Evaluator) score(p pass) (score ImageScore, err error) {
+	score.Name = p.sample.Name
+	if p.restored == nil {
+		return score, nil
 	}
 	for _, part := range []struct {
 		im         *imageio.Image
 		psnr, ssim *float64
-	}{{sample.LQ, &score.PSNRDegraded, &score.SSIMDegraded}, {restored, &score.PSNRRestored, &score.SSIMRestored}} {
-		if *part.psnr, err = metrics.PSNR(part.im, sample.GT, v.Protocol); err != nil {
-			return score, nil, err
+	}{{p.sample.LQ, &score.PSNRDegraded, &score.SSIMDegraded}, {p.restored, &score.PSNRRestored, &score.SSIMRestored}} {
+		if *part.psnr, err = metrics.PSNR(part.im, p.sample.GT, v.Protocol); err != nil {
+			return score, err
 		}
-		if *part.ssim, err = metrics.SSIM(part.im, sample.GT, v.Protocol); err != nil {
-			return score, nil, err
+		if *part.ssim, err = metrics.SSIM(part.im, p.sample.GT, v.Protocol); err != nil {
+			return score, err
 		}
 	}
-	return score, restored, nil
+	return score, nil
 }
 
-// classify names the degradation of an image and counts it, if the classifier knows its set.
-func (e *Evaluation) classify(m *Model, im *imageio.Image, actual string) (predicted string, err error) {
-	probabilities, err := m.Classify(im)
-	if err != nil {
-		return "", err
-	}
+// count names the likeliest degradation, and counts it if the classifier knows that of the set.
+func (e *Evaluation) count(probabilities []float32, actual string) (predicted string) {
 	best := slices.Index(probabilities, slices.Max(probabilities))
 	if row := slices.Index(e.Classes, actual); row >= 0 {
 		e.Confusion[row][best]++
 	}
-	return e.Classes[best], nil
+	return e.Classes[best]
 }
 
 // summarise fills in the means, in the order of the data set's classes.

@@ -156,9 +156,9 @@ func TestParityClassifiers(t *testing.T) {
 // backend, which is slow.
 const goBackendLimit = 1 << 20
 
-// parallel lets a test run beside others. XLA compiles on one core, and these tests do little else.
+// besideOthers lets a test run beside others. XLA compiles on one core, and these tests do little else.
 // The largest networks run alone, for they take gigabytes.
-func parallel(t *testing.T, folder string) {
+func besideOthers(t *testing.T, folder string) {
 	if info, err := os.Stat(filepath.Join(folder, "case.json")); err == nil && info.Size() > largeCase {
 		return
 	}
@@ -188,7 +188,7 @@ func forEachBackend(t *testing.T, folders []string, check func(t *testing.T, bac
 			if testing.Short() && !small {
 				t.Skip("takes long")
 			}
-			parallel(t, folder)
+			besideOthers(t, folder)
 			t.Run("xla", func(t *testing.T) { check(t, backendtest.ForTest(t), folder) })
 			if small {
 				t.Run("go", func(t *testing.T) { check(t, backendtest.Go(t), folder) })
