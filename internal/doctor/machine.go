@@ -2,36 +2,28 @@ package doctor
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
 	"github.com/godcpt/godcpt/internal/backend"
+	"github.com/godcpt/godcpt/internal/versions"
 )
 
 // libraries are the modules whose versions matter when something computes wrongly.
-var libraries = []string{"github.com/gomlx/gomlx", "github.com/gomlx/go-xla", "github.com/gomlx/compute", "github.com/janpfeifer/gonb"}
+var libraries = []string{versions.GoMLX, versions.GoXLA, versions.Compute, "github.com/janpfeifer/gonb"}
 
-// versions tells what this program was built from.
-func versions() []Check {
-	program, found := "unknown version", map[string]string{}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		program = info.Main.Version
-		for _, dep := range info.Deps {
-			if dep.Replace != nil {
-				dep = dep.Replace
-			}
-			found[dep.Path] = dep.Version
-		}
-	}
+// builtFrom tells what this program was built from.
+func builtFrom() []Check {
+	program := cmp.Or(versions.Program(), "unknown version")
 	var list []string
 	for _, lib := range libraries {
-		if version := found[lib]; version != "" {
+		if version := versions.Module(lib); version != "" {
 			list = append(list, filepath.Base(lib)+" "+version)
 		}
 	}
@@ -39,7 +31,7 @@ func versions() []Check {
 		list = []string{"unknown: this program was built without information about its modules"}
 	}
 	return []Check{
-		{Name: "program", Status: OK, Value: strings.TrimSpace("GoDCPT " + program)},
+		{Name: "program", Status: OK, Value: "GoDCPT " + program},
 		{Name: "built with", Status: OK, Value: runtime.Version() + " for " + runtime.GOOS + "/" + runtime.GOARCH},
 		{Name: "libraries", Status: OK, Value: strings.Join(list, ", ")},
 	}
