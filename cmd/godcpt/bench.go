@@ -8,5 +8,5 @@ func (p *program) benchCommand() *cobra.Command {
 		Short: "Measure speed on this machine",
 		Long: `Measures how fast this machine trains, restores, compiles, and prepares the data
 that training needs.`,
-	}, p.benchStepCommand(), p.benchInferCommand(), p.benchDataCommand())
+	}, p.benchStepCommand(), p.benchInferCommand(), p.benchCompileCommand(), p.benchDataCommand())
 }

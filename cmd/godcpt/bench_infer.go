@@ -1,47 +1,28 @@
 package main
 
 import (
-	"fmt"
-	"strconv"
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"github.com/godcpt/godcpt/internal/netbench"
 )
 
 func (p *program) benchInferCommand() *cobra.Command {
-	flags := benchNetFlags{verb: netbench.Infer}
-	var size string
+	var flags benchRunFlags
 	cmd := &cobra.Command{
-		Use:     "infer",
-		Short:   "Measure how fast networks restore images",
-		Long:    `Measures forward passes.`,
-		Example: `  godcpt bench infer`,
-		Args:    arguments(0, 0, ""),
-		RunE: p.begin(func(cmd *cobra.Command, _ []string) (err error) {
-			if flags.width, flags.height, err = imageSize(size); err != nil {
-				return usageError{err}
-			}
-			return p.benchNets(cmd, flags)
+		Use:   "infer",
+		Short: "Measure how fast networks restore images",
+		Long: `Measures how long networks with initial weights take for random images, each network
+in a process of its own: what "godcpt restore" does with a photo between reading and
+writing it. The figures are those of "godcpt bench step".
+` + serveHelp,
+		Example: `  godcpt bench infer
+  godcpt bench infer --net nafnet-5d-w32,nafnet-5d --size 480x320`,
+		Args: arguments(0, 0, ""),
+		RunE: p.begin(func(cmd *cobra.Command, _ []string) error {
+			return p.benchRuns(cmd, netbench.Infer, flags)
 		}),
 	}
 	flags.add(cmd)
-	cmd.Flags().StringVar(&size, "size", "256", "`size` of the images in pixels: 256, or 480x320 for width and height")
+	flags.addInfer(cmd)
 	return cmd
-}
-
-// imageSize reads "256" or "480x320".
-func imageSize(text string) (width, height int, err error) {
-	first, second, both := strings.Cut(text, "x")
-	if !both {
-		second = first
-	}
-	if width, err = strconv.Atoi(first); err == nil {
-		height, err = strconv.Atoi(second)
-	}
-	if err != nil {
-		return 0, 0, fmt.Errorf("--size is %q; it must be a number of pixels, such as 256, or two, such as 480x320", text)
-	}
-	return width, height, nil
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -40,7 +41,7 @@ func builtFrom() []Check {
 // machine describes processor, memory and graphics card.
 func machine() []Check {
 	cpu := Check{Name: "processor", Status: OK, Value: fmt.Sprintf("%d cores", runtime.NumCPU())}
-	if model := procField("/proc/cpuinfo", "model name"); model != "" {
+	if model, _ := Processor(); model != "" {
 		cpu.Value += ", " + model
 	}
 	checks := []Check{cpu}
@@ -62,6 +63,23 @@ func machine() []Check {
 	}
 	return checks
 }
+
+// vectorFeatures are the extensions of a processor that programs of XLA differ by.
+var vectorFeatures = []string{"avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16"}
+
+// Processor returns the name of the processor and which vector extensions it has, as Linux tells;
+// nothing on other systems.
+func Processor() (model string, features []string) {
+	has := strings.Fields(cmp.Or(procField(cpuInfo, "flags"), procField(cpuInfo, "Features"))) // x86, arm64
+	for _, feature := range vectorFeatures {
+		if slices.Contains(has, feature) {
+			features = append(features, feature)
+		}
+	}
+	return procField(cpuInfo, "model name"), features
+}
+
+const cpuInfo = "/proc/cpuinfo"
 
 // procField returns the value of the first line "name : value" of a file of /proc, "" if none.
 func procField(path, name string) string {
