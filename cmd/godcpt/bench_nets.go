@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -140,10 +141,24 @@ func (p *program) serveBench(cmd *cobra.Command, works []netbench.Work, err erro
 	return served{errors.Join(err, json.NewEncoder(p.stdout).Encode(netbench.Failure{Error: oneLine(err)}))}
 }
 
+// netbenchConfig shows on standard error what is done, between what the measuring processes log.
 func (p *program) netbenchConfig() netbench.Config {
-	return netbench.Config{Log: p.stderr, Progress: func(format string, args ...any) {
-		fmt.Fprintf(p.stderr, format+"\n", args...)
+	log := &sharedWriter{w: p.stderr}
+	return netbench.Config{Log: log, Progress: func(format string, args ...any) {
+		fmt.Fprintf(log, format+"\n", args...)
 	}}
+}
+
+// sharedWriter lets several goroutines write to a writer.
+type sharedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *sharedWriter) Write(data []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(data)
 }
 
 // writeFigures shows what was measured, though it may not be all that was asked for.

@@ -102,7 +102,7 @@ func timed(run func() error) (Run, error) {
 
 // peakSide is the side of the matrices whose product is measured: large enough that the product, not
 // its start, takes the time.
-const peakSide = 2048
+const peakSide = 1024
 
 func measurePeak(ctx context.Context, b *backend.Backend) (Peak, error) {
 	speed, err := doctor.MatMul(ctx, b.Backend, peakSide)
