@@ -45,13 +45,16 @@ var buildConvolution = map[string]func(c layers.Convolution, scope *model.Scope,
 var unused = []string{"UnusedPointwise"}
 
 // fewer are channels that stand for larger numbers of them: small numbers, which decide how some layers
-// compute, and remainders are kept.
+// compute, stay, and others stay a multiple of the processor's vectors or none.
 func fewer(channels int) int {
-	const block = 16
-	if channels <= block {
+	const vector = 8
+	switch {
+	case channels <= vector:
 		return channels
+	case channels%vector == 0:
+		return vector
 	}
-	return block + channels%block
+	return vector + vector/2
 }
 
 // record builds a graph without weights and returns what it consists of.

@@ -14,9 +14,9 @@ func (p *program) benchCompileCommand() *cobra.Command {
 		Use:   "compile",
 		Short: "Measure how long networks take to compile",
 		Long: `Measures what it costs until a network trains and until it restores, each in a
-process of its own: the operations of its graph, the seconds of building the graph
-and of compiling it, and the seconds from the start of the process until the first
-step or image was done.`,
+process of its own: the operations of its graph, the seconds of building the
+graph and of compiling it, and the seconds from the start of the process until
+the first step or image was done.`,
 		Example: `  godcpt bench compile
   godcpt bench compile --net nafnet-5d --method dcpt --batch 2 --csv compile.csv`,
 		Args: arguments(0, 0, ""),

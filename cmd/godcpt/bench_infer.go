@@ -11,9 +11,9 @@ func (p *program) benchInferCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "infer",
 		Short: "Measure how fast networks restore images",
-		Long: `Measures how long networks with initial weights take for random images, each network
-in a process of its own: what "godcpt restore" does with a photo between reading and
-writing it. The figures are those of "godcpt bench step".
+		Long: `Measures how long networks with initial weights take for random images, each
+network in a process of its own: the pass through the network that "godcpt
+restore" takes for a photo. The figures are those of "godcpt bench step".
 ` + serveHelp,
 		Example: `  godcpt bench infer
   godcpt bench infer --net nafnet-5d-w32,nafnet-5d --size 480x320`,

@@ -95,10 +95,10 @@ func (f *benchRunFlags) add(cmd *cobra.Command) {
 
 // serveHelp describes --serve.
 const serveHelp = `
-For scripts, --serve measures one network when it is asked to: after its first run
-the process prints a line of JSON; then it answers each line "run" of its standard
-input by one run and a line of JSON about it, "peak" by the matrix product's speed,
-and it ends with its input.`
+For scripts, --serve measures one network when it is asked to: after its first
+run the process prints a line of JSON; then it answers each line "run" of its
+standard input by one run and a line of JSON about it, "peak" by the matrix
+product's speed, and it ends with its input.`
 
 // maxRuns is a limit for slips of the keyboard.
 const maxRuns = 10_000
