@@ -31,16 +31,7 @@ var goBackend = sync.OnceValues(func() (compute.Backend, error) { return gobacke
 // Describe builds a network for an image of h x w pixels, multiples of its SizeMultiple, without
 // creating weights or computing anything: milliseconds, whatever the network's size.
 func Describe(network Network, h, w int) (*Description, error) {
-	backend, err := goBackend()
-	if err != nil {
-		return nil, fmt.Errorf("describing a network: %w", err)
-	}
-	g := NewGraph(backend, "describe")
-	defer g.Finalize()
-	record := layers.NewRecord(g)
-	defer record.Close(g)
-	store := model.NewStore()
-	err = exceptions.TryCatch[error](func() {
+	record, err := describe(func(g *Graph, store *model.Store) {
 		network.Forward(store.Scope(NetworkScope), Zeros(g, shapes.Make(dtypes.Float32, 1, h, w, 3)))
 	})
 	if err != nil {
@@ -56,6 +47,38 @@ func Describe(network Network, h, w int) (*Description, error) {
 		d.Parameters += size(dims)
 	}
 	return d, nil
+}
+
+// MACs counts the multiply-accumulates of the forward passes over one batch of the stage: of network
+// and classifier, as often as the method runs them. The classifier must be complete where the stage
+// classifies.
+func (c StageConfig) MACs(network Network, classifier Classifier) (int64, error) {
+	s, err := c.newStage()
+	if err != nil {
+		return 0, err
+	}
+	record, err := describe(func(g *Graph, store *model.Store) {
+		images := Zeros(g, shapes.Make(dtypes.Float32, c.Batch, c.Patch, c.Patch, 3))
+		labels := Zeros(g, shapes.Make(dtypes.Int32, c.Batch))
+		s.losses(modules{store, network, classifier}, batchNodes{lq: images, gt: images, labels: labels})
+	})
+	if err != nil {
+		return 0, fmt.Errorf("describing a training step: %w", err)
+	}
+	return record.MACs, nil
+}
+
+// describe records what is built, without compiling it.
+func describe(build func(*Graph, *model.Store)) (*layers.Record, error) {
+	backend, err := goBackend()
+	if err != nil {
+		return nil, err
+	}
+	g := NewGraph(backend, "describe")
+	defer g.Finalize()
+	record := layers.NewRecord(g)
+	defer record.Close(g)
+	return record, exceptions.TryCatch[error](func() { build(g, model.NewStore()) })
 }
 
 func size(dims []int) int {

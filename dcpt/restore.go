@@ -110,6 +110,16 @@ func newModel(backend compute.Backend, store *model.Store, scope string, network
 	return m
 }
 
+// NewModel is a network with initial weights, which depend on the seed only: for measurements.
+func NewModel(backend compute.Backend, network Network, seed int) (*Model, error) {
+	store := model.NewStore()
+	store.SetParam("/"+model.ParamInitialSeed, seed)
+	if err := InitNetwork(backend, store, NetworkScope, network); err != nil {
+		return nil, err
+	}
+	return newModel(backend, store, NetworkScope, network, nil, CheckpointInfo{}), nil
+}
+
 // Close frees the compiled programs. The weights are freed with the model.
 func (m *Model) Close() {
 	m.restorer.close()
@@ -151,6 +161,13 @@ func (m *Model) restoreOnce(im *imageio.Image) (*imageio.Image, error) {
 	return out, nil
 }
 
+// RestoreBatch passes n images of h x w pixels, multiples of the network's SizeMultiple, through the
+// network: values [n, h, w, 3] in [0, 1] to values of the same shape, which are not clamped. It is what
+// Restore does to each image between padding and clamping. A program is compiled for every size.
+func (m *Model) RestoreBatch(values []float32, n, h, w int) ([]float32, error) {
+	return m.restorer.call(values, n, h, w)
+}
+
 // Classify returns the probability of each degradation, in the order of Info.Classes.
 func (m *Model) Classify(im *imageio.Image) ([]float32, error) {
 	if m.Classifier == nil {
@@ -176,9 +193,7 @@ func (m *Model) classifierMultiple() int {
 // run pads the image to a multiple of a size and runs a program on it.
 func (m *Model) run(exec *sizedExec, im *imageio.Image, multiple int) (values []float32, padded *imageio.Image, err error) {
 	padded = padReflect(im, multiple)
-	input := tensors.FromFlatDataAndDimensions(padded.Pix, 1, padded.H, padded.W, 3)
-	defer input.FinalizeAll()
-	values, err = exec.call(input)
+	values, err = exec.call(padded.Pix, 1, padded.H, padded.W)
 	return values, padded, err
 }
 
@@ -220,7 +235,10 @@ type sizedExec struct {
 // maxPrograms bounds the compiled programs that are kept at a time.
 const maxPrograms = 16
 
-func (s *sizedExec) call(input *tensors.Tensor) (values []float32, err error) {
+// call runs the graph on pixels [n, h, w, 3].
+func (s *sizedExec) call(pixels []float32, n, h, w int) (values []float32, err error) {
+	input := tensors.FromFlatDataAndDimensions(pixels, n, h, w, 3)
+	defer input.FinalizeAll()
 	key := input.Shape().String()
 	if s.exec != nil && !s.sizes[key] && len(s.sizes) >= maxPrograms {
 		s.close()

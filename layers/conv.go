@@ -35,15 +35,20 @@ func (c Conv) Apply(scope *model.Scope, x *Node, out int) *Node {
 		init = fanIn(c.Kernel * c.Kernel * in)
 	}
 	kernel := Param(scope, x.Graph(), "weight", init, c.Kernel, c.Kernel, in, out)
+	noted := Convolution{Layer: "Conv", Kernel: c.Kernel, Stride: stride, Padding: padding, In: in, Out: out}
 	var y *Node
 	if c.Kernel == 1 && stride == 1 {
+		noted.Form = "one product"
 		y = matmulChannels(x, Reshape(kernel, in, out))
 	} else if out <= fewOutputs && stride == 1 && padding == c.Kernel/2 {
+		noted.Form = "one product for all taps"
 		y = convolveFewOutputs(x, kernel)
 	} else {
+		noted.Form = "the backend's convolution"
 		y = Convolve(x, kernel).StridePerAxis(stride, stride).PaddingPerDim([][2]int{{padding, padding}, {padding, padding}}).Done()
 		countMACs(x.Graph(), y.Shape().Size()*kernel.Shape().Size()/out)
 	}
+	noteConvolution(scope, x.Graph(), noted)
 	if c.NoBias {
 		return y
 	}
@@ -76,6 +81,7 @@ func Downsample2x2(scope *model.Scope, x *Node, out int) *Node {
 	}
 	g := x.Graph()
 	kernel := Param(scope, g, "weight", fanIn(4*in), 2, 2, in, out)
+	noteConvolution(scope, g, Convolution{Layer: "Downsample2x2", Kernel: 2, Stride: 2, In: in, Out: out})
 	bias := Param(scope, g, "bias", fanIn(4*in), out)
 	patches := TransposeAllAxes(Reshape(x, n, h/2, 2, w/2, 2, in), 0, 1, 3, 2, 4, 5)
 	y := matmulChannels(Reshape(patches, n, h/2, w/2, 4*in), Reshape(kernel, 4*in, out))
@@ -90,6 +96,7 @@ func Upsample2x2(scope *model.Scope, x *Node, out int) *Node {
 	in := x.Shape().Dim(-1)
 	kernel := Reshape(Param(scope, x.Graph(), "weight", fanIn(in), 1, 1, in, out), in, out/4, 4)
 	kernel = Reshape(TransposeAllAxes(kernel, 0, 2, 1), in, out)
+	noteConvolution(scope, x.Graph(), Convolution{Layer: "Upsample2x2", Kernel: 1, Stride: 1, In: in, Out: out})
 	return depthToSpace(matmulChannels(x, kernel))
 }
 

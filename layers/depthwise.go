@@ -23,6 +23,7 @@ func depthwise3x3(scope *model.Scope, x *Node, bias bool, init Init) *Node {
 	g, channels := x.Graph(), x.Shape().Dim(-1)
 	kernel := Reshape(Param(scope, g, "weight", init, 3, 3, 1, channels), 9, channels)
 	countMACs(g, 9*x.Shape().Size())
+	noteConvolution(scope, g, Convolution{Layer: "Depthwise3x3", Kernel: 3, Stride: 1, Padding: 1, In: channels, Out: channels})
 	y := depthwise(training(scope, x), x, kernel)
 	if !bias {
 		return y

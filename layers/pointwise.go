@@ -34,6 +34,7 @@ func PointwiseResidual(owner *model.Scope, scaleName string, conv *model.Scope, 
 func pointwiseWeights(scope *model.Scope, x *Node, out int, bias bool) (kernel, b *Node) {
 	g, in := x.Graph(), x.Shape().Dim(-1)
 	kernel = Reshape(Param(scope, g, "weight", fanIn(in), 1, 1, in, out), in, out)
+	noteConvolution(scope, g, Convolution{Layer: "Pointwise", Kernel: 1, Stride: 1, In: in, Out: out})
 	if bias {
 		b = Param(scope, g, "bias", fanIn(in), out)
 	}
@@ -61,6 +62,7 @@ func Linear(scope *model.Scope, x *Node, out int) *Node {
 // weight files that have it are read and written whole. They are not trained.
 func UnusedPointwise(scope *model.Scope, g *Graph, in, out int, bias bool) {
 	Param(scope, g, "weight", fanIn(in), 1, 1, in, out)
+	noteConvolution(scope, g, Convolution{Layer: "UnusedPointwise", Kernel: 1, Stride: 1, In: in, Out: out})
 	if bias {
 		Param(scope, g, "bias", fanIn(in), out)
 	}

@@ -15,7 +15,7 @@ func TestBenchData(t *testing.T) {
 	write(t, filepath.Join(dir, "photos", "p.png"), testImage(130, 140))
 	photos, table := filepath.Join(dir, "photos"), filepath.Join(dir, "speed.csv")
 
-	call(t, "bench").check(t, exitUsage, "", "say what to do: data")
+	call(t, "bench").check(t, exitUsage, "", "say what to do: step, infer, compile or data")
 	call(t, "bench", "data", "--seconds", "-1").check(t, exitUsage, "", "--seconds is -1")
 	call(t, "bench", "data", "--workers", "-1").check(t, exitUsage, "", "--workers is -1")
 	call(t, "bench", "data", "--recipe", "x", "--images", "y").check(t, exitUsage, "", "--recipe or --images")

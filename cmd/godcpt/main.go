@@ -70,6 +70,9 @@ type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
+// served is an error that was reported already, to the program that this one serves.
+type served struct{ error }
+
 // someFailed tells that a part of the files failed; each was reported already.
 type someFailed struct{ error }
 
@@ -94,6 +97,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (status i
 
 // fail reports an error and returns the exit status for it.
 func (p *program) fail(err error, command string) int {
+	if errors.As(err, new(served)) {
+		return exitFailure
+	}
 	if onlyInterrupted(err) {
 		fmt.Fprintf(p.stderr, "godcpt: interrupted. To go on:\n  %s\n", p.again)
 		return exitInterrupted

@@ -1,17 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
+	"runtime"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/godcpt/godcpt/dcpt"
 	"github.com/godcpt/godcpt/internal/backend"
+	"github.com/godcpt/godcpt/internal/versions"
 	"github.com/godcpt/godcpt/recipes"
 )
 
@@ -75,17 +77,11 @@ func (p *program) begin(work func(*cobra.Command, []string) error) func(*cobra.C
 
 // version names this program and the library that computes.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "(unknown version)"
+	text := cmp.Or(versions.Program(), "(unknown version)")
+	if gomlx := versions.Module(versions.GoMLX); gomlx != "" {
+		text += ", GoMLX " + gomlx
 	}
-	text := info.Main.Version
-	for _, dep := range info.Deps {
-		if dep.Path == "github.com/gomlx/gomlx" {
-			text += ", GoMLX " + dep.Version
-		}
-	}
-	return strings.TrimPrefix(text, ", ") + ", " + info.GoVersion
+	return text + ", " + runtime.Version()
 }
 
 // callName returns how a person calls this program again.

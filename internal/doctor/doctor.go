@@ -80,7 +80,7 @@ func Examine(ctx context.Context, opts Options) *Examination {
 		opts.Dir = "."
 	}
 	e := &Examination{OK: true, Speeds: []Speed{}}
-	e.add(versions()...)
+	e.add(builtFrom()...)
 	e.add(machine()...)
 	b, checks := openBackend(opts.Backend)
 	e.add(checks...)

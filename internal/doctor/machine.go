@@ -2,36 +2,29 @@ package doctor
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/godcpt/godcpt/internal/backend"
+	"github.com/godcpt/godcpt/internal/versions"
 )
 
 // libraries are the modules whose versions matter when something computes wrongly.
-var libraries = []string{"github.com/gomlx/gomlx", "github.com/gomlx/go-xla", "github.com/gomlx/compute", "github.com/janpfeifer/gonb"}
+var libraries = []string{versions.GoMLX, versions.GoXLA, versions.Compute, "github.com/janpfeifer/gonb"}
 
-// versions tells what this program was built from.
-func versions() []Check {
-	program, found := "unknown version", map[string]string{}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		program = info.Main.Version
-		for _, dep := range info.Deps {
-			if dep.Replace != nil {
-				dep = dep.Replace
-			}
-			found[dep.Path] = dep.Version
-		}
-	}
+// builtFrom tells what this program was built from.
+func builtFrom() []Check {
+	program := cmp.Or(versions.Program(), "unknown version")
 	var list []string
 	for _, lib := range libraries {
-		if version := found[lib]; version != "" {
+		if version := versions.Module(lib); version != "" {
 			list = append(list, filepath.Base(lib)+" "+version)
 		}
 	}
@@ -39,7 +32,7 @@ func versions() []Check {
 		list = []string{"unknown: this program was built without information about its modules"}
 	}
 	return []Check{
-		{Name: "program", Status: OK, Value: strings.TrimSpace("GoDCPT " + program)},
+		{Name: "program", Status: OK, Value: "GoDCPT " + program},
 		{Name: "built with", Status: OK, Value: runtime.Version() + " for " + runtime.GOOS + "/" + runtime.GOARCH},
 		{Name: "libraries", Status: OK, Value: strings.Join(list, ", ")},
 	}
@@ -48,7 +41,7 @@ func versions() []Check {
 // machine describes processor, memory and graphics card.
 func machine() []Check {
 	cpu := Check{Name: "processor", Status: OK, Value: fmt.Sprintf("%d cores", runtime.NumCPU())}
-	if model := procField("/proc/cpuinfo", "model name"); model != "" {
+	if model, _ := Processor(); model != "" {
 		cpu.Value += ", " + model
 	}
 	checks := []Check{cpu}
@@ -70,6 +63,23 @@ func machine() []Check {
 	}
 	return checks
 }
+
+// vectorFeatures are the extensions of a processor that programs of XLA differ by.
+var vectorFeatures = []string{"avx", "avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16", "asimd", "sve", "bf16"}
+
+// Processor returns the name of the processor and which vector extensions it has, as Linux tells;
+// nothing on other systems.
+func Processor() (model string, features []string) {
+	has := strings.Fields(cmp.Or(procField(cpuInfo, "flags"), procField(cpuInfo, "Features"))) // x86, arm64
+	for _, feature := range vectorFeatures {
+		if slices.Contains(has, feature) {
+			features = append(features, feature)
+		}
+	}
+	return procField(cpuInfo, "model name"), features
+}
+
+const cpuInfo = "/proc/cpuinfo"
 
 // procField returns the value of the first line "name : value" of a file of /proc, "" if none.
 func procField(path, name string) string {

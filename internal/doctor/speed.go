@@ -24,13 +24,7 @@ type benchmark struct {
 // The operations that image restoration networks spend their time in: products of matrices (1x1
 // convolutions) and 3x3 convolutions.
 var benchmarks = []benchmark{
-	{
-		name:   "matmul",
-		shapes: []shapes.Shape{shapes.Make(dtypes.Float32, 512, 512), shapes.Make(dtypes.Float32, 512, 512)},
-		build:  func(in []*graph.Node) *graph.Node { return graph.ReduceAllMax(graph.Dot(in[0], in[1]).Product()) },
-		want:   512,
-		flops:  2 * 512 * 512 * 512,
-	},
+	matmul(512),
 	{
 		name: "convolution",
 		// [N,H,W,C] and [3,3,in,out].
@@ -41,6 +35,23 @@ var benchmarks = []benchmark{
 		want:  3 * 3 * 32,
 		flops: 2 * 96 * 96 * 3 * 3 * 32 * 32,
 	},
+}
+
+// matmul is the product of two square matrices.
+func matmul(side int) benchmark {
+	shape := shapes.Make(dtypes.Float32, side, side)
+	return benchmark{
+		name:   "matmul",
+		shapes: []shapes.Shape{shape, shape},
+		build:  func(in []*graph.Node) *graph.Node { return graph.ReduceAllMax(graph.Dot(in[0], in[1]).Product()) },
+		want:   float32(side),
+		flops:  2 * float64(side) * float64(side) * float64(side),
+	}
+}
+
+// MatMul measures the product of two square matrices of float32.
+func MatMul(ctx context.Context, be compute.Backend, side int) (Speed, error) {
+	return matmul(side).measure(ctx, be)
 }
 
 // measure runs the benchmark on be for a fraction of a second and checks its result.
