@@ -1,0 +1,74 @@
+"""Training steps: restoration and DCPT pre-training."""
+
+import torch
+import torch.nn.functional as F
+
+
+def focal_loss(logits, labels, gamma):
+    """Mean of (1 - p)^gamma * (-log p) of the labels' probabilities p."""
+    log_p = F.log_softmax(logits, 1).gather(1, labels[:, None])
+    return ((1 - log_p.exp()) ** gamma * -log_p).mean()
+
+
+class Average:
+    """Exponential moving average of a network's parameters."""
+
+    def __init__(self, net, decay):
+        self.decay = decay
+        self.weights = [p.detach() for p in net.parameters()]
+        self.averaged = [p.clone() for p in self.weights]
+
+    def update(self):
+        torch._foreach_lerp_(self.averaged, self.weights, 1 - self.decay)
+
+
+class Restore:
+    """One step of plain restoration: L1 loss of net(lq) against gt, AdamW, optional average of the weights."""
+
+    def __init__(self, net, adamw, average=None, compiler=lambda f: f):
+        def loss(lq, gt):
+            return F.l1_loss(net(lq), gt)
+
+        self.loss = compiler(loss)
+        self.optimizer = torch.optim.AdamW(net.parameters(), fused=True, **adamw)
+        self.average = average
+
+    def __call__(self, lq, gt, labels=None):
+        """Returns the loss before the step."""
+        self.optimizer.zero_grad()
+        loss = self.loss(lq, gt)
+        loss.backward()
+        self.optimizer.step()
+        if self.average:
+            self.average.update()
+        return (loss.item(),)
+
+
+class Dcpt:
+    """One step of DCPT pre-training.
+
+    net reproduces the clean image from itself (L1) and the classifier names the degradation of lq from
+    the decoder's features (focal loss); one backward pass, two optimisers.
+    """
+
+    def __init__(self, net, classifier, adamw, classifier_adamw, gamma, compiler=lambda f: f):
+        def losses(lq, gt, labels):
+            pixel = F.l1_loss(net(gt), gt)
+            classify = focal_loss(classifier(net.features(lq)), labels, gamma)
+            return pixel, classify
+
+        self.losses = compiler(losses)
+        self.optimizers = [
+            torch.optim.AdamW(net.parameters(), fused=True, **adamw),
+            torch.optim.AdamW(classifier.parameters(), fused=True, **classifier_adamw),
+        ]
+
+    def __call__(self, lq, gt, labels):
+        """Returns the pixel and the classification loss before the step."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+        pixel, classify = self.losses(lq, gt, labels)
+        (pixel + classify).backward()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return pixel.item(), classify.item()
