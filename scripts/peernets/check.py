@@ -139,6 +139,11 @@ def adamw(options):
     return {key: options[key] for key in ("betas", "weight_decay", "eps") if key in options}
 
 
+def distance(a, b):
+    """L2 norm of a - b over all tensors of a state dict."""
+    return sum((a[k] - b[k]).double().square().sum() for k in a).sqrt().item()
+
+
 def check_trace(folder, channels_last):
     """Losses and final weights of a training trace."""
     case = read(folder)
@@ -149,7 +154,6 @@ def check_trace(folder, channels_last):
     net.load_state_dict(initial["net_g"])
     nets = {"net_g": net}
     train = case["options"]["train"]
-    average = None
     if case["model_class"] == "DCPTModel":
         d = case["architecture_dc"]
         dc = nets["net_dc"] = build("classifier", dims=d["feature_dims"], blocks=d["num_res_blocks"],
@@ -163,8 +167,7 @@ def check_trace(folder, channels_last):
         step = steps.Dcpt(net, dc, adamw(train["optim_g"]), adamw(train["optim_dc"]), train["classify_opt"]["gamma"])
         optimizers, terms = step.optimizers, ("l_pix", "l_classify")
     else:
-        average = steps.Average(net, train["ema_decay"])
-        step = steps.Restore(net, adamw(train["optim_g"]), average)
+        step = steps.Restore(net, adamw(train["optim_g"]))
         optimizers, terms = [step.optimizer], ("l_pix",)
 
     batches = load_file(os.path.join(start, "data.safetensors"))
@@ -178,15 +181,10 @@ def check_trace(folder, channels_last):
             worst.add(f"{name} of step {i}", abs(loss - want[name]), case["tolerance"]["losses_abs"])
 
     tolerance = case["tolerance"]["final_weights_relative_update_l2"]
-    finals = {name: (n.state_dict(), initial[name]) for name, n in nets.items()}
-    if average:
-        names = [name for name, _ in net.named_parameters()]
-        finals["net_g_ema"] = (dict(zip(names, average.averaged)), initial["net_g"])
-    for name, (got, before) in finals.items():
+    for name, n in nets.items():
         want = load_file(os.path.join(folder, f"final_{name}.safetensors"))
-        off = sum((got[k] - want[k]).double().square().sum() for k in want) ** 0.5
-        moved = sum((want[k] - before[k]).double().square().sum() for k in want) ** 0.5
-        worst.add(f"final {name}", (off / moved).item(), tolerance)
+        error = distance(n.state_dict(), want) / distance(want, initial[name])
+        worst.add(f"final {name}", error, tolerance)
     return worst
 
 

@@ -10,37 +10,22 @@ def focal_loss(logits, labels, gamma):
     return ((1 - log_p.exp()) ** gamma * -log_p).mean()
 
 
-class Average:
-    """Exponential moving average of a network's parameters."""
-
-    def __init__(self, net, decay):
-        self.decay = decay
-        self.weights = [p.detach() for p in net.parameters()]
-        self.averaged = [p.clone() for p in self.weights]
-
-    def update(self):
-        torch._foreach_lerp_(self.averaged, self.weights, 1 - self.decay)
-
-
 class Restore:
-    """One step of plain restoration: L1 loss of net(lq) against gt, AdamW, optional average of the weights."""
+    """One step of plain restoration: L1 loss of net(lq) against gt, AdamW."""
 
-    def __init__(self, net, adamw, average=None, compiler=lambda f: f):
+    def __init__(self, net, adamw, compiler=lambda f: f):
         def loss(lq, gt):
             return F.l1_loss(net(lq), gt)
 
         self.loss = compiler(loss)
         self.optimizer = torch.optim.AdamW(net.parameters(), fused=True, **adamw)
-        self.average = average
 
-    def __call__(self, lq, gt, labels=None):
-        """Returns the loss before the step."""
+    def __call__(self, lq, gt, labels):
+        """Returns the loss before the step; labels are not used."""
         self.optimizer.zero_grad()
         loss = self.loss(lq, gt)
         loss.backward()
         self.optimizer.step()
-        if self.average:
-            self.average.update()
         return (loss.item(),)
 
 
