@@ -97,7 +97,8 @@ class Starter:
 
     def __init__(self, godcpt, python, folder, peer_env, compile_limit):
         """folder: for ONNX files; peer_env: what peers get in addition to this process's environment."""
-        self.godcpt, self.python, self.folder = godcpt, python, folder
+        self.godcpt, self.folder = godcpt, folder
+        self._worker = [python, "-m", "peernets.worker"]
         self.peer_env = {**os.environ, **peer_env}
         self.compile_limit = compile_limit
 
@@ -105,20 +106,16 @@ class Starter:
         return Worker(OURS, [self.godcpt, *work.godcpt()], dict(os.environ), self.compile_limit)
 
     def peer(self, work, variant):
-        command = [*self._peer_command(work, work.verb), "--method", work.method, "--variant", variant]
+        command = [*self._worker, *work.peer(), "--variant", variant]
         if variant == works.ONNX:
             command += ["--model", self._model(work)]
         return Worker(variant, command, self.peer_env, self.compile_limit)
-
-    def _peer_command(self, work, verb):
-        return [self.python, "-m", "peernets.worker", verb, "--net", work.net,
-                "--batch", str(work.batch), "--size", str(work.size)]
 
     def _model(self, work):
         """The network's ONNX file, written by a process of its own: it must not count as the peer's memory."""
         path = os.path.join(self.folder, f"{work.net}-{work.batch}-{work.size}.onnx")
         if not os.path.exists(path):
-            Worker("export", [*self._peer_command(work, "export"), "--model", path], self.peer_env,
+            Worker("export", [*self._worker, *work.peer(), "--export", path], self.peer_env,
                    self.compile_limit).close()
         return path
 

@@ -9,9 +9,9 @@ from .nets.common import to_channels_last
 SEED = 1
 
 
-def make_net(name, channels_last):
+def make_net(work, channels_last):
     torch.manual_seed(SEED)
-    kind, arguments = works.NETS[name]
+    kind, arguments = work.network()
     net = build(kind, **arguments)
     if channels_last:
         to_channels_last(net)
@@ -29,13 +29,13 @@ def compiler(variant):
 
 def prepare_step(work, variant):
     channels_last = variant != "nchw"
-    net = make_net(work.net, channels_last)
+    net = make_net(work, channels_last)
     lq, gt = images(work, channels_last), images(work, channels_last)
     labels = torch.arange(work.batch) % works.CLASSES
     if work.method == "restore":
         step = steps.Restore(net, works.RESTORE_ADAMW, compiler(variant))
     else:
-        width = works.NETS[work.net][1]["width"]
+        width = work.network()[1]["width"]
         classifier = build("classifier", dims=[width << i for i in range(4)], classes=works.CLASSES)
         if channels_last:
             to_channels_last(classifier)
@@ -46,7 +46,7 @@ def prepare_step(work, variant):
 
 def prepare_infer(work, variant):
     channels_last = variant != "nchw"
-    net = compiler(variant)(make_net(work.net, channels_last).eval())
+    net = compiler(variant)(make_net(work, channels_last).eval())
     x = images(work, channels_last)
 
     @torch.inference_mode()
@@ -58,7 +58,7 @@ def prepare_infer(work, variant):
 
 def export(work, path):
     """Writes the network as ONNX."""
-    net = make_net(work.net, channels_last=False).eval()
+    net = make_net(work, channels_last=False).eval()
     with torch.inference_mode():
         torch.onnx.export(net, (images(work, False),), path, input_names=["input"], output_names=["output"],
                           dynamo=True, verbose=False)

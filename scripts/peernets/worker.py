@@ -70,13 +70,16 @@ def serve(work, variant, model, requests, answer):
 
 def parse(argv):
     parser = argparse.ArgumentParser(prog="worker")
-    parser.add_argument("verb", choices=["step", "infer", "export"])
+    parser.add_argument("verb", choices=["step", "infer"])
     parser.add_argument("--net", required=True, choices=works.NETS)
     parser.add_argument("--method", default="")
+    parser.add_argument("--change", type=json.loads, default={}, help="arguments of the network, JSON")
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--size", type=int, required=True)
-    parser.add_argument("--variant", default="")
-    parser.add_argument("--model", help="the ONNX file to run, or to write")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--variant", choices=works.VARIANTS)
+    what.add_argument("--export", metavar="FILE", help="only write the network as ONNX")
+    parser.add_argument("--model", metavar="FILE", help="the ONNX file that ONNX Runtime runs")
     return parser.parse_args(argv)
 
 
@@ -90,11 +93,12 @@ def main(argv):
         out.write(json.dumps(values) + "\n")
 
     try:
-        work = works.Work(args.verb, args.net, args.batch, args.size, args.method)
-        if args.verb == "export":
+        work = works.Work(args.verb, args.net, args.batch, args.size, args.method,
+                          change=tuple(args.change.items()))
+        if args.export:
             from . import torch_job
 
-            torch_job.export(work, args.model)
+            torch_job.export(work, args.export)
             answer({"ready": True})
         else:
             serve(work, args.variant, args.model, sys.stdin, answer)

@@ -1,5 +1,6 @@
 """What is compared: the works of both sides, by name."""
 
+import json
 from dataclasses import dataclass
 
 NAFNET = dict(enc=(1, 1, 1, 28), middle=1, dec=(1, 1, 1, 1))
@@ -23,6 +24,16 @@ CLASSES = 5
 EAGER = ("nchw", "channels_last")
 COMPILED = "compiled"
 ONNX = "onnxruntime"
+VARIANTS = (*EAGER, COMPILED, ONNX)
+
+
+# The names of our configuration for a peer network's arguments.
+SETTINGS = {"width": "width", "enc": "enc_blocks"}
+
+
+def setting(value):
+    """A value as the program's --set takes it."""
+    return f"[{','.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
 
 
 @dataclass(frozen=True)
@@ -35,15 +46,29 @@ class Work:
     size: int
     method: str = ""  # of a step: "restore" or "dcpt"
     target: float = 1.0  # for our time over that of the best PyTorch
+    change: tuple = ()  # pairs of a NAFNet's argument and the value it has in place of the network's own
 
     def godcpt(self):
         """Arguments of the program that serves this work."""
         side = ("--method", self.method, "--patch") if self.verb == "step" else ("--size",)
-        return ["bench", self.verb, "--net", self.net, "--batch", str(self.batch), *side, str(self.size), "--serve"]
+        change = [part for name, value in self.change for part in ("--set", f"network.{SETTINGS[name]}={setting(value)}")]
+        return ["bench", self.verb, "--net", self.net, *change, "--batch", str(self.batch), *side, str(self.size),
+                "--serve"]
+
+    def peer(self):
+        """Arguments of the peers' worker that serves this work."""
+        method = ["--method", self.method] if self.method else []
+        change = ["--change", json.dumps(dict(self.change))] if self.change else []
+        return [self.verb, "--net", self.net, *method, *change, "--batch", str(self.batch), "--size", str(self.size)]
+
+    def network(self):
+        """Kind and arguments of the peer network."""
+        kind, arguments = NETS[self.net]
+        return kind, {**arguments, **dict(self.change)}
 
     def variants(self):
         """The peers' variants."""
-        return [*EAGER, COMPILED] + ([ONNX] if self.verb == "infer" else [])
+        return [v for v in VARIANTS if v != ONNX or self.verb == "infer"]
 
 
 WORKS = {
