@@ -13,17 +13,14 @@ def focal_loss(logits, labels, gamma):
 class Restore:
     """One step of plain restoration: L1 loss of net(lq) against gt, AdamW."""
 
-    def __init__(self, net, adamw, compiler=lambda f: f):
-        def loss(lq, gt):
-            return F.l1_loss(net(lq), gt)
-
-        self.loss = compiler(loss)
+    def __init__(self, net, adamw):
+        self.net = net
         self.optimizer = torch.optim.AdamW(net.parameters(), fused=True, **adamw)
 
     def __call__(self, lq, gt, labels):
         """Returns the loss before the step; labels are not used."""
         self.optimizer.zero_grad()
-        loss = self.loss(lq, gt)
+        loss = F.l1_loss(self.net(lq), gt)
         loss.backward()
         self.optimizer.step()
         return (loss.item(),)
@@ -36,13 +33,8 @@ class Dcpt:
     the decoder's features (focal loss); one backward pass, two optimisers.
     """
 
-    def __init__(self, net, classifier, adamw, classifier_adamw, gamma, compiler=lambda f: f):
-        def losses(lq, gt, labels):
-            pixel = F.l1_loss(net(gt), gt)
-            classify = focal_loss(classifier(net.features(lq)), labels, gamma)
-            return pixel, classify
-
-        self.losses = compiler(losses)
+    def __init__(self, net, classifier, adamw, classifier_adamw, gamma):
+        self.net, self.classifier, self.gamma = net, classifier, gamma
         self.optimizers = [
             torch.optim.AdamW(net.parameters(), fused=True, **adamw),
             torch.optim.AdamW(classifier.parameters(), fused=True, **classifier_adamw),
@@ -52,7 +44,8 @@ class Dcpt:
         """Returns the pixel and the classification loss before the step."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
-        pixel, classify = self.losses(lq, gt, labels)
+        pixel = F.l1_loss(self.net(gt), gt)
+        classify = focal_loss(self.classifier(self.net.features(lq)), labels, self.gamma)
         (pixel + classify).backward()
         for optimizer in self.optimizers:
             optimizer.step()

@@ -3,7 +3,7 @@
 import torch
 
 from . import machine, steps, works
-from .nets import build
+from .nets import BLOCKS, build
 from .nets.common import to_channels_last
 
 SEED = 1
@@ -23,30 +23,39 @@ def images(work, channels_last):
     return x.contiguous(memory_format=torch.channels_last) if channels_last else x
 
 
-def compiler(variant):
-    return torch.compile if variant == works.COMPILED else lambda f: f
+def compile_blocks(net):
+    """Compiles each kind of block once instead of the whole network, whose gradient takes many minutes."""
+    torch._dynamo.config.recompile_limit = 64  # one for each size of a block
+    for module in net.modules():
+        if isinstance(module, BLOCKS):
+            module.compile()
 
 
 def prepare_step(work, variant):
     channels_last = variant != "nchw"
     net = make_net(work, channels_last)
+    if variant == works.COMPILED:
+        compile_blocks(net)
     lq, gt = images(work, channels_last), images(work, channels_last)
     labels = torch.arange(work.batch) % works.CLASSES
     if work.method == "restore":
-        step = steps.Restore(net, works.RESTORE_ADAMW, compiler(variant))
+        step = steps.Restore(net, works.RESTORE_ADAMW)
     else:
         width = work.network()[1]["width"]
         classifier = build("classifier", dims=[width << i for i in range(4)], classes=works.CLASSES)
         if channels_last:
             to_channels_last(classifier)
-        step = steps.Dcpt(net, classifier, works.DCPT_ADAMW, works.CLASSIFIER_ADAMW, works.FOCAL_GAMMA,
-                          compiler(variant))
+        if variant == works.COMPILED:
+            compile_blocks(classifier)
+        step = steps.Dcpt(net, classifier, works.DCPT_ADAMW, works.CLASSIFIER_ADAMW, works.FOCAL_GAMMA)
     return lambda: step(lq, gt, labels)
 
 
 def prepare_infer(work, variant):
     channels_last = variant != "nchw"
-    net = compiler(variant)(make_net(work, channels_last).eval())
+    net = make_net(work, channels_last).eval()
+    if variant == works.COMPILED:
+        net = torch.compile(net)
     x = images(work, channels_last)
 
     @torch.inference_mode()

@@ -1,18 +1,17 @@
 """The peer networks: DCPT's architectures in PyTorch, written from their description."""
 
-from .classifier import Classifier
-from .nafnet import NAFNet
-from .promptir import PromptIR
-from .restormer import Restormer
-from .swinir import SwinIR
+from . import classifier, nafnet, promptir, restormer, swinir
 
 KINDS = {
-    "nafnet": NAFNet,
-    "restormer": Restormer,
-    "promptir": PromptIR,
-    "swinir": SwinIR,
-    "classifier": Classifier,
+    "nafnet": nafnet.NAFNet,
+    "restormer": restormer.Restormer,
+    "promptir": promptir.PromptIR,
+    "swinir": swinir.SwinIR,
+    "classifier": classifier.Classifier,
 }
+
+# The blocks that networks repeat.
+BLOCKS = (nafnet.NAFBlock, restormer.Block, swinir.Block, classifier.Bottleneck)
 
 
 def build(kind, **arguments):
