@@ -211,6 +211,33 @@ func TestProgramsOff(t *testing.T) {
 	}
 }
 
+func TestClearProgramCache(t *testing.T) {
+	isolate(t)
+	dir, err := programFolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := ClearProgramCache(); n != 0 || err != nil {
+		t.Errorf("without a folder: %d, %v", n, err)
+	}
+	if err := privateDir(dir); err != nil {
+		t.Fatal(err)
+	}
+	c := &programCache{dir: dir, limit: 1 << 20, log: io.Discard}
+	c.write("a", []byte("code"))
+	c.write("b", []byte("code"))
+	other := filepath.Join(dir, "notes.txt")
+	if err := os.WriteFile(other, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := ClearProgramCache(); n != 2 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
+	if !exists(other) || len(programFiles(dir)) > 0 {
+		t.Error("another file is gone, or a program is left")
+	}
+}
+
 // The programs that were not used for the longest time go first.
 func TestProgramsBound(t *testing.T) {
 	c := newCache(t, io.Discard)
