@@ -73,7 +73,7 @@ func Open(opts Options) (*Backend, error) {
 	if opts.Log == nil {
 		opts.Log = os.Stderr
 	}
-	if v := os.Getenv(NoInstallEnv); v != "" && v != "0" {
+	if isSet(NoInstallEnv) {
 		opts.NoInstall = true
 	}
 	o := &opener{Options: opts, installer: newInstaller(opts.Log)}
@@ -157,7 +157,7 @@ func (o *opener) openXLA(kind, options string) (*Backend, error) {
 		return nil, errors.New("this program was built without XLA: it needs Linux (x86-64, arm64), macOS (arm64) or Windows (x86-64), and a C compiler when building")
 	}
 	if filepath.IsAbs(kind) {
-		return load(plugin{kind: pluginKind(kind), path: kind, source: compute.ConfigEnvVar}, options)
+		return load(plugin{kind: pluginKind(kind), path: kind, source: compute.ConfigEnvVar}, options, o.Log)
 	}
 	if o.InstallCUDA {
 		if err := o.installCUDA(); err != nil {
@@ -175,7 +175,7 @@ func (o *opener) openXLA(kind, options string) (*Backend, error) {
 			o.note("passed over a plugin: %s", text)
 		}
 		for _, p := range found {
-			b, err := load(p, options)
+			b, err := load(p, options, o.Log)
 			if err == nil {
 				for _, err := range failed {
 					o.note("%v", err)
@@ -202,7 +202,7 @@ func (o *opener) openXLA(kind, options string) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := load(p, options)
+	b, err := load(p, options, o.Log)
 	if err != nil {
 		return nil, fmt.Errorf("the plugin %s, just installed, does not work: %w", p.path, err)
 	}

@@ -4,6 +4,7 @@ package backend
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 
@@ -15,8 +16,9 @@ import (
 // platforms only. The tag noxla leaves it out.
 const xlaSupported = true
 
-// load opens an XLA plugin with go-xla's options.
-func load(p plugin, options string) (*Backend, error) {
+// load opens an XLA plugin with go-xla's options. What the cache of compiled programs has to say goes
+// to log.
+func load(p plugin, options string, log io.Writer) (*Backend, error) {
 	if err := checkPlugin(p.path); err != nil {
 		return nil, err
 	}
@@ -27,6 +29,11 @@ func load(p plugin, options string) (*Backend, error) {
 	if p.kind != "cpu" && !strings.Contains(options, "shared_buffers") {
 		// go-xla turns shared buffers on where "cpu" occurs anywhere in the path.
 		options += ",noshared_buffers"
+	}
+	if err := interpose(p, path); err != nil {
+		programs.stop(err.Error())
+	} else {
+		programs.start(p.path, log)
 	}
 	be, err := xla.NewWithOptions(path+options, nil)
 	if err != nil {

@@ -2,12 +2,15 @@
 
 package backend
 
-import "errors"
+import (
+	"errors"
+	"io"
+)
 
 // xlaSupported: see xla.go.
 const xlaSupported = false
 
 // load is never reached: Open asks xlaSupported first.
-func load(plugin, string) (*Backend, error) {
+func load(plugin, string, io.Writer) (*Backend, error) {
 	return nil, errors.New("built without XLA")
 }

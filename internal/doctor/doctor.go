@@ -88,7 +88,7 @@ func Examine(ctx context.Context, opts Options) *Examination {
 		e.addSpeeds(ctx, b)
 		b.Finalize()
 	}
-	e.add(hugePages(), cacheFolder())
+	e.add(hugePages(), cacheFolder(), programCache())
 	e.add(notebooks(opts.Dir)...)
 	return e
 }

@@ -130,6 +130,17 @@ func cacheFolder() Check {
 	return c
 }
 
+// programCache tells what is kept of compiled programs, for the backend that was opened.
+func programCache() Check {
+	info := backend.ProgramCacheInfo()
+	c := Check{Name: "programs", Status: OK, Value: fmt.Sprintf("%s: %d compiled, %.1f of at most %.1f MB (godcpt doctor --clear-cache removes them)",
+		info.Dir, info.Programs, float64(info.Bytes)/1e6, float64(info.Limit)/1e6)}
+	if info.Off != "" {
+		c.Value = "not kept: " + info.Off
+	}
+	return c
+}
+
 func isDir(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir()

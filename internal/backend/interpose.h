@@ -1,0 +1,24 @@
+// Calls of the PJRT C interface for interpose.go. Those that return void * return an error of the
+// plugin's, or null.
+#ifndef GODCPT_INTERPOSE_H
+#define GODCPT_INTERPOSE_H
+
+#include "pjrtapi.h"
+
+// Opens a plugin and returns its table, null if that fails.
+struct godcpt_pjrt_api *godcpt_open(const char *path);
+
+// Returns a copy of a plugin's table in which compiling calls godcptCompile; null without memory.
+struct godcpt_pjrt_api *godcpt_interpose(struct godcpt_pjrt_api *api);
+
+void *godcpt_compile(struct godcpt_pjrt_api *api, struct godcpt_pjrt_compile_args *args);
+void *godcpt_load(struct godcpt_pjrt_api *api, void *client, const char *bytes, size_t size, void **loaded);
+
+// The result is to be freed with godcpt_serialized_free if there is no error.
+void *godcpt_serialize(struct godcpt_pjrt_api *api, void *loaded, struct godcpt_pjrt_serialize_args *out);
+void godcpt_serialized_free(struct godcpt_pjrt_serialize_args *serialized);
+
+void godcpt_error_message(struct godcpt_pjrt_api *api, void *error, const char **message, size_t *size);
+void godcpt_error_free(struct godcpt_pjrt_api *api, void *error);
+
+#endif
