@@ -35,37 +35,53 @@ func depthwise3x3(scope *model.Scope, x *Node, bias bool, init Init) *Node {
 
 // DepthwiseGate is Depthwise3x3 with bias followed by SimpleGate: [N, H, W, 2C] to [N, H, W, C].
 //
-// When training it sees the halves of the channels as an axis of their own, so that the convolution's
-// result is an operand of both the gate and, in the gradient, of a product that depends on the gate's
-// result: XLA then writes it to memory once and does not compute it again for the gradient.
+// When training, the convolution's result has the halves of the channels as an axis of its own. It then
+// is an operand of both the gate and, in the gradient, of a product that depends on the gate's result:
+// XLA writes it to memory once and does not compute it again for the gradient.
 func DepthwiseGate(scope *model.Scope, x *Node) *Node {
 	if !training(scope, x) {
 		return SimpleGate(Depthwise3x3(scope, x, true))
 	}
-	g, dims, channels := x.Graph(), x.Shape().Dimensions, x.Shape().Dim(-1)
-	weight := Reshape(Param(scope, g, "weight", fanIn(9), 3, 3, 1, channels), 9, 2, channels/2)
-	bias := Reshape(Param(scope, g, "bias", fanIn(9), channels), 2, channels/2)
+	g, channels := x.Graph(), x.Shape().Dim(-1)
+	kernel := Reshape(Param(scope, g, "weight", fanIn(9), 3, 3, 1, channels), 9, channels)
+	bias := Param(scope, g, "bias", fanIn(9), channels)
 	countMACs(g, 9*x.Shape().Size())
 	var convolved *Node
 	forward := func(in []*Node) *Node {
-		convolved = depthwiseTaps(in)
+		convolved = tapSum(padSpatial(in[0], 1), in[1], in[2], 2, channels/2)
 		return gateHalves(convolved)
 	}
 	backward := func(in []*Node, v *Node) []*Node { return depthwiseGradients(in, gateHalvesGradient(convolved, v)) }
-	return withGradient(forward, backward, Reshape(x, dims[0], dims[1], dims[2], 2, channels/2), weight, bias)
+	return withGradient(forward, backward, x, kernel, bias)
 }
 
-// depthwiseTaps is the convolution of x [N, H, W, ...] with a kernel [9, ...] and, if there is one, a
-// bias [...]: in holds them.
+// depthwiseTaps is the convolution of x [N, H, W, C] with a kernel [9, C] and, if there is one, a bias
+// [C]: in holds them.
 func depthwiseTaps(in []*Node) *Node {
-	padded := padSpatial(in[0], 1)
+	x, kernel := in[0], in[1]
+	var bias *Node
+	if len(in) > 2 {
+		bias = in[2]
+	}
+	return tapSum(padSpatial(x, 1), kernel, bias, x.Shape().Dim(3))
+}
+
+// tapSum adds bias [C], if not nil, and the nine taps of a kernel [9, C] on images padded by 1. The
+// channels of the result have the shape pixel, of C elements.
+//
+// The padded images are reshaped, not the result: XLA keeps the padded images in memory, and a kernel
+// runs over vectors of channels only where the shape that it writes splits them as those it reads.
+func tapSum(padded, kernel, bias *Node, pixel ...int) *Node {
+	n, h, w := padded.Shape().Dim(0), padded.Shape().Dim(1), padded.Shape().Dim(2)
+	padded = Reshape(padded, append([]int{n, h, w}, pixel...)...)
+	perChannel := func(x *Node) *Node { return ExpandLeftToRank(Reshape(x, pixel...), padded.Rank()) }
 	// The bias comes first: a sum whose last part is small would be computed again by each of its users.
 	var sum *Node
-	if len(in) > 2 {
-		sum = BroadcastToDims(ExpandLeftToRank(in[2], padded.Rank()), in[0].Shape().Dimensions...)
+	if bias != nil {
+		sum = BroadcastToDims(perChannel(bias), append([]int{n, h - 2, w - 2}, pixel...)...)
 	}
 	for k := range 9 {
-		sum = addTo(sum, Mul(tapOf(padded, k), ExpandLeftToRank(Slice(in[1], AxisElem(k)), padded.Rank())))
+		sum = addTo(sum, Mul(tapOf(padded, k), perChannel(Slice(kernel, AxisElem(k)))))
 	}
 	return sum
 }
@@ -75,21 +91,20 @@ func tapOf(padded *Node, k int) *Node {
 	return window(padded, k/3, k%3, padded.Shape().Dim(1)-2, padded.Shape().Dim(2)-2)
 }
 
-// depthwiseGradients are the gradients for the arguments of depthwiseTaps; v is that for its result.
-// Only v is padded: for x with it, and for the kernel, of which it is read from the other side.
+// depthwiseGradients are the gradients for the arguments of depthwiseTaps; v is that for its result, the
+// channels of which may be split. Only v is padded: for x with it, and for the kernel, of which it is
+// read from the other side.
 func depthwiseGradients(in []*Node, v *Node) []*Node {
 	x, kernel := in[0], in[1]
-	padded := padSpatial(v, 1)
-	var dx *Node
+	n, h, w, channels := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2), x.Shape().Dim(3)
+	padded := Reshape(padSpatial(v, 1), n, h+2, w+2, channels)
 	taps := make([]*Node, 9)
 	for k := range taps {
-		opposite := tapOf(padded, 8-k)
-		dx = addTo(dx, Mul(opposite, ExpandLeftToRank(Slice(kernel, AxisElem(k)), v.Rank())))
-		taps[k] = Reshape(sumImages(x, opposite), append([]int{1}, kernel.Shape().Dimensions[1:]...)...)
+		taps[k] = Reshape(sumImages(x, tapOf(padded, 8-k)), 1, channels)
 	}
-	gradients := []*Node{dx, Concatenate(taps, 0)}
+	gradients := []*Node{tapSum(padded, Reverse(kernel, 0), nil, channels), Concatenate(taps, 0)}
 	if len(in) > 2 {
-		gradients = append(gradients, sumImages(v, nil))
+		gradients = append(gradients, sumImages(tapOf(padded, 4), nil))
 	}
 	return gradients
 }
@@ -98,7 +113,7 @@ func depthwiseGradients(in []*Node, v *Node) []*Node {
 // that sums the rest: fewer leave it more work, more thrash the first-level cache.
 const sumImagesChunks = 16
 
-// sumImages adds the pixels of x*y [N, H, W, ...], or of x if y is nil: [...].
+// sumImages adds the pixels of x*y [N, H, W, C], or of x if y is nil: [C].
 func sumImages(x, y *Node) *Node {
 	n, h := x.Shape().Dim(0), x.Shape().Dim(1)
 	chunksN, chunksH := 1, 1
@@ -125,8 +140,7 @@ func sumImages(x, y *Node) *Node {
 			}
 		}
 	}
-	pixel := x.Shape().Dimensions[3:]
-	return Reshape(sumRows(Reshape(sum, images*lines*x.Shape().Dim(2), -1)), pixel...)
+	return sumRows(sum)
 }
 
 // padSpatial adds a border of zeros to H and W of x [N, H, W, ...].

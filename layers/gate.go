@@ -11,14 +11,9 @@ import (
 // (NAFNet, arXiv 2204.04676, section 3.3).
 func SimpleGate(x *Node) *Node {
 	c := x.Shape().Dim(-1) / 2
-	halves := func(x *Node) *Node {
-		return Reshape(x, append(slices.Clone(x.Shape().Dimensions[:x.Rank()-1]), 2, c)...)
-	}
-	return withGradient(
-		func(in []*Node) *Node { return gateHalves(halves(in[0])) },
-		func(in []*Node, v *Node) []*Node {
-			return []*Node{Reshape(gateHalvesGradient(halves(in[0]), v), in[0].Shape().Dimensions...)}
-		}, x)
+	return Mul(
+		Slice(x, AxisRange().Spacer(), AxisRange(0, c)),
+		Slice(x, AxisRange().Spacer(), AxisRange(c, 2*c)))
 }
 
 // gateHalves multiplies the two halves of x: [..., 2, C] to [..., C].
