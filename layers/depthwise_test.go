@@ -67,3 +67,28 @@ func TestDepthwise(t *testing.T) {
 	plain.reference = func(in []array, w map[string]array) array { return referenceDepthwise(in[0], w["weight"], array{}) }
 	checkLayers(t, append(cases, stacked, plain))
 }
+
+// TestDepthwiseGate has one pixel, odd sides, and sizes whose sums are folded.
+func TestDepthwiseGate(t *testing.T) {
+	var cases []layerCase
+	for _, dims := range [][]int{{1, 1, 1, 2}, {3, 5, 3, 4}, {2, 4, 3, 6}, {4, 8, 2, 2}} {
+		channels := dims[3]
+		cases = append(cases, layerCase{
+			name: fmt.Sprint(dims), inputs: [][]int{dims},
+			weights: map[string][]int{"weight": {3, 3, 1, channels}, "bias": {channels}},
+			build:   one(DepthwiseGate),
+			reference: func(in []array, w map[string]array) array {
+				return referenceGate(referenceDepthwise(in[0], w["weight"], w["bias"]))
+			},
+		})
+	}
+	stacked := cases[1]
+	stacked.name = "after a convolution with the same weights"
+	stacked.build = one(func(scope *model.Scope, x *Node) *Node {
+		return DepthwiseGate(scope, Depthwise3x3(scope, x, true))
+	})
+	stacked.reference = func(in []array, w map[string]array) array {
+		return referenceGate(referenceDepthwise(referenceDepthwise(in[0], w["weight"], w["bias"]), w["weight"], w["bias"]))
+	}
+	checkLayers(t, append(cases, stacked))
+}

@@ -1,6 +1,8 @@
 package layers
 
 import (
+	"slices"
+
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 )
@@ -12,6 +14,22 @@ func SimpleGate(x *Node) *Node {
 	return Mul(
 		Slice(x, AxisRange().Spacer(), AxisRange(0, c)),
 		Slice(x, AxisRange().Spacer(), AxisRange(c, 2*c)))
+}
+
+// gateHalves multiplies the two halves of x: [..., 2, C] to [..., C].
+func gateHalves(x *Node) *Node {
+	half := func(i int) *Node {
+		part := Slice(x, AxisRange().Spacer(), AxisElem(i), AxisRange())
+		return Reshape(part, append(slices.Clone(x.Shape().Dimensions[:x.Rank()-2]), x.Shape().Dim(-1))...)
+	}
+	return Mul(half(0), half(1))
+}
+
+// gateHalvesGradient is the gradient for x, given that for the result: each half gets v times the other.
+// As the reverse of a product it is one pass without cases, which sums of padded halves are not.
+func gateHalvesGradient(x, v *Node) *Node {
+	v = BroadcastToDims(Reshape(v, append(slices.Clone(v.Shape().Dimensions[:v.Rank()-1]), 1, v.Shape().Dim(-1))...), x.Shape().Dimensions...)
+	return Reverse(Mul(v, x), x.Rank()-2)
 }
 
 // SimplifiedChannelAttention multiplies each channel of x [N, H, W, C] by a 1x1 convolution of the
