@@ -34,10 +34,10 @@ func initEMA(store *model.Store, weights []*model.Variable) error {
 }
 
 // updateEMA moves the average of a weight, whose new value is already set in the graph g, towards it:
-// ema = decay*ema + (1-decay)*w. Where ok is false the average stays.
-func updateEMA(g *Graph, weight *model.Variable, decay float64, ok *Node) {
+// ema = decay*ema + (1-decay)*w. Where the step is refused the average stays.
+func (n *stepNodes) updateEMA(g *Graph, weight *model.Variable) {
 	average := model.GetStore(g).GetVariable(emaPrefix + weight.Path())
 	old := average.NodeValue(g)
-	moved := Add(MulScalar(old, decay), MulScalar(weight.NodeValue(g), 1-decay))
-	average.SetNodeValue(Where(ok, moved, old))
+	s := n.like(old)
+	average.SetNodeValue(Add(Mul(old, s[nodeOldAverage]), Mul(weight.NodeValue(g), s[nodeNewAverage])))
 }

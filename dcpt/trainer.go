@@ -305,13 +305,24 @@ func (t *Trainer) graph(apply bool) func(*model.Scope, *Node, *Node, *Node, *Nod
 	}
 }
 
-// sumOfSquares adds the squares of all elements of all gradients. The last sum is a real matrix
-// product: as a chain of additions XLA would repeat all of it in the update of every weight.
+// sumOfSquares adds the squares of all elements of all gradients. Small gradients, which are most, are
+// summed as one: what is compiled grows with each. The last sum is a real matrix product: as a chain of
+// additions XLA would repeat all of it in the update of every weight.
 func sumOfSquares(gradients []*Node) *Node {
-	const width = 8
-	parts := make([]*Node, len(gradients))
-	for i, gradient := range gradients {
-		parts[i] = Reshape(ReduceAllSum(Square(gradient)), 1, 1)
+	const width, small = 8, 1 << 14
+	var parts, few []*Node
+	for _, gradient := range gradients {
+		if gradient.Shape().Size() < small {
+			few = append(few, Reshape(gradient, -1))
+			continue
+		}
+		parts = append(parts, gradient)
+	}
+	if len(few) > 0 {
+		parts = append(parts, Concatenate(few, 0))
+	}
+	for i := range parts {
+		parts[i] = Reshape(ReduceAllSum(Square(parts[i])), 1, 1)
 	}
 	column := BroadcastToDims(Concatenate(parts, 0), len(parts), width)
 	ones := Ones(column.Graph(), shapes.Make(column.DType(), width, len(parts)))
@@ -357,15 +368,15 @@ func (t *Trainer) addUp(group group, gradients []*Node, last bool) {
 func (t *Trainer) applyStep(gradients [][]*Node, norm, scalars, ok *Node) {
 	g := scalars.Graph()
 	for i, group := range t.groups {
-		groupScalars := Reshape(Slice(scalars, AxisElem(i)), numStepScalars)
+		var clip *Node
+		if group.scope == NetworkScope && t.config.GradClip > 0 {
+			clip = clipFactor(norm, t.config.GradClip)
+		}
+		step := group.optimizer.newStepNodes(Reshape(Slice(scalars, AxisElem(i)), numStepScalars), clip, t.config.EMADecay, ok)
 		for k, w := range group.weights {
-			gradient := gradients[i][k]
-			if group.scope == NetworkScope && t.config.GradClip > 0 {
-				gradient = Mul(gradient, clipFactor(norm, t.config.GradClip))
-			}
-			group.optimizer.update(w, gradient, groupScalars, ok)
+			step.update(w, gradients[i][k])
 			if t.averages(group.scope) {
-				updateEMA(g, w, t.config.EMADecay, ok)
+				step.updateEMA(g, w)
 			}
 		}
 	}

@@ -68,7 +68,7 @@ func TestOptimizer(t *testing.T) {
 				must(t, err)
 				must(t, initMoments(store, []*model.Variable{w}))
 				exec := model.MustNewExec(backend, store, func(_ *model.Scope, gradient, scalars, ok *Node) *Node {
-					o.update(w, gradient, scalars, ok)
+					o.newStepNodes(scalars, nil, 0, ok).update(w, gradient)
 					return ok
 				})
 				defer exec.Finalize()
