@@ -16,7 +16,8 @@ func (p *program) benchCompileCommand() *cobra.Command {
 		Long: `Measures what it costs until a network trains and until it restores, each in a
 process of its own: the operations of its graph, the seconds of building the
 graph and of compiling it, and the seconds from the start of the process until
-the first step or image was done.`,
+the first step or image was done; the latter again in a process that finds what
+was compiled before (XLA on the CPU keeps it).`,
 		Example: `  godcpt bench compile
   godcpt bench compile --net nafnet-5d --method dcpt --batch 2 --csv compile.csv`,
 		Args: arguments(0, 0, ""),

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 
+	"github.com/godcpt/godcpt/internal/backend"
 	"github.com/godcpt/godcpt/internal/doctor"
 )
 
@@ -32,8 +33,9 @@ type Row struct {
 type Start struct {
 	Operations int     `json:"operations"` // of the graph
 	Build      float64 `json:"build_seconds"`
-	Compile    float64 `json:"compile_seconds"`
-	Start      float64 `json:"start_seconds"` // from the start of the process until the first run was done
+	Compile    float64 `json:"compile_seconds"` // or loading what was compiled before
+	Loaded     int     `json:"programs_loaded"` // instead of compiled
+	Start      float64 `json:"start_seconds"`   // from the start of the process until the first run was done
 	Machine
 }
 
@@ -77,7 +79,7 @@ func (w *worker) start() Start {
 	r := w.ready
 	m := Machine{Backend: r.Backend, Cores: runtime.NumCPU(), Versions: r.Versions}
 	m.Model, m.Features = doctor.Processor()
-	return Start{Operations: r.Operations, Build: r.BuildSeconds, Compile: r.CompileSeconds, Start: r.StartSeconds, Machine: m}
+	return Start{Operations: r.Operations, Build: r.BuildSeconds, Compile: r.CompileSeconds, Loaded: r.Loaded, Start: r.StartSeconds, Machine: m}
 }
 
 // measure lets a process run, and fills in the figures.
@@ -114,18 +116,47 @@ func median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// Compilation is what it costs until a network does something for the first time.
+// Compilation is what it costs until a network does something for the first time: where nothing was
+// compiled before, and where it was.
 type Compilation struct {
 	Work
 	Start
+	WarmCompile float64 `json:"warm_compile_seconds"` // loading the programs; 0 where they are not kept
+	WarmStart   float64 `json:"warm_start_seconds"`   // likewise
 }
 
-// MeasureStart runs a work once in a process of its own.
+// MeasureStart runs a work once in a process of its own that finds no compiled programs, and once in one
+// that does.
 func MeasureStart(ctx context.Context, work Work, cfg Config) (Compilation, error) {
-	cfg.Progress("%s: compiling %s", work.Net, work.Verb)
-	w, err := startWorker(ctx, work, cfg.Log)
-	if err != nil {
-		return Compilation{}, fmt.Errorf("%s: %w", work.Net, err)
+	c := Compilation{Work: work}
+	begin := func(what string, environ ...string) (Start, error) {
+		cfg.Progress("%s: %s %s", work.Net, what, work.Verb)
+		w, err := startWorker(ctx, work, cfg.Log, environ...)
+		if err != nil {
+			return Start{}, fmt.Errorf("%s: %w", work.Net, err)
+		}
+		return w.start(), w.stop()
 	}
-	return Compilation{Work: work, Start: w.start()}, w.stop()
+	var err error
+	if c.Start, err = begin("compiling", backend.NoProgramCacheEnv+"=1"); err != nil {
+		return Compilation{}, err
+	}
+	// The first of these compiles where no process has kept the programs yet.
+	for range 2 {
+		warm, err := begin("starting again")
+		if err != nil {
+			return Compilation{}, err
+		}
+		if warm.Loaded > 0 {
+			c.WarmCompile, c.WarmStart = warm.Compile, warm.Start
+			break
+		}
+		if warm.Backend != xlaCPU {
+			break
+		}
+	}
+	return c, nil
 }
+
+// xlaCPU is the backend whose compiled programs are kept.
+const xlaCPU = "xla:cpu"

@@ -199,7 +199,7 @@ func sampleRow() Row {
 
 func TestTablesFitATerminal(t *testing.T) {
 	row := sampleRow()
-	text := strings.Join([]string{Heading(), row.String(), CompileHeading(), Compilation{row.Work, row.Start}.String()}, "\n")
+	text := strings.Join([]string{Heading(), row.String(), CompileHeading(), Compilation{row.Work, row.Start, 1.5, 2.5}.String()}, "\n")
 	for _, line := range strings.Split(text, "\n") {
 		if columns := len([]rune(line)); columns > 80 {
 			t.Errorf("%d columns: %s", columns, line)
@@ -212,7 +212,7 @@ func TestTablesFitATerminal(t *testing.T) {
 
 func TestCSV(t *testing.T) {
 	const work, start = "verb,net,method,batch,width,height",
-		"operations,build_seconds,compile_seconds,start_seconds,backend,processor,cores,cpu_features,godcpt,go,gomlx,go-xla,compute,pjrt"
+		"operations,build_seconds,compile_seconds,programs_loaded,start_seconds,backend,processor,cores,cpu_features,godcpt,go,gomlx,go-xla,compute,pjrt"
 	row := sampleRow()
 	for _, test := range []struct {
 		write   func(w io.Writer) error
@@ -220,7 +220,7 @@ func TestCSV(t *testing.T) {
 	}{
 		{func(w io.Writer) error { return WriteCSV(w, []Row{row}) },
 			work + ",runs,minimum_seconds,median_seconds,maximum_seconds,cpu_seconds,images_per_second,gmacs,tflops,peak_tflops,peak_share,peak_mb," + start},
-		{func(w io.Writer) error { return WriteCompileCSV(w, []Compilation{{row.Work, row.Start}}) }, work + "," + start},
+		{func(w io.Writer) error { return WriteCompileCSV(w, []Compilation{{row.Work, row.Start, 1.5, 2.5}}) }, work + ",warm_compile_seconds,warm_start_seconds," + start},
 	} {
 		var out bytes.Buffer
 		if err := test.write(&out); err != nil {

@@ -26,7 +26,8 @@ type Ready struct {
 	Ready          bool              `json:"ready"`
 	StartSeconds   float64           `json:"start_seconds"`   // from the start of the process until the first run was done
 	BuildSeconds   float64           `json:"build_seconds"`   // of it, building graphs
-	CompileSeconds float64           `json:"compile_seconds"` // of it, compiling them
+	CompileSeconds float64           `json:"compile_seconds"` // of it, compiling them, or loading those that were compiled before
+	Loaded         int               `json:"programs_loaded"` // compiled before, by this or another process
 	FirstSeconds   float64           `json:"first_seconds"`   // of it, the first run, which builds and compiles
 	Operations     int               `json:"operations"`      // of the graph of a run
 	Threads        int               `json:"threads"`
@@ -71,6 +72,7 @@ func Serve(ctx context.Context, w Work, in io.Reader, out io.Writer, open func()
 	err = answers.Encode(Ready{
 		Ready: true, StartSeconds: sinceStart().Seconds(), FirstSeconds: first.Seconds,
 		BuildSeconds: cost.build.Seconds(), CompileSeconds: cost.compile.Seconds(), Operations: cost.operations,
+		Loaded:  backend.Programs().Loaded,
 		Threads: runtime.NumCPU(), Backend: opened.Kind, Versions: versionsOf(opened),
 	})
 	for requests := bufio.NewScanner(in); err == nil && requests.Scan(); {

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -11,7 +12,7 @@ import (
 // The forms of the tables for people: at most 80 columns.
 const (
 	runLine     = "%-18s %6s %6s %6s %7s %6s %4s %5s %7s %6s"
-	compileLine = "%-27s %-5s %10s %8s %9s %8s"
+	compileLine = "%-22s %-5s %10s %7s %9s %7s %12s"
 )
 
 // Heading is the first lines of the table of rows for people.
@@ -28,12 +29,16 @@ func (r Row) String() string {
 
 // CompileHeading is the first line of the table of compilations for people.
 func CompileHeading() string {
-	return fmt.Sprintf(compileLine, "NET", "GRAPH", "OPERATIONS", "BUILD S", "COMPILE S", "START S")
+	return fmt.Sprintf(compileLine, "NET", "GRAPH", "OPERATIONS", "BUILD S", "COMPILE S", "START S", "WARM START S")
 }
 
 // String is a line of the table for people.
 func (c Compilation) String() string {
-	return fmt.Sprintf(compileLine, shortened(c.Net, 27), c.Verb, strconv.Itoa(c.Operations), short(c.Build), short(c.Compile), short(c.Start.Start))
+	warm := "-"
+	if c.WarmStart > 0 {
+		warm = short(c.WarmStart)
+	}
+	return fmt.Sprintf(compileLine, shortened(c.Net, 22), c.Verb, strconv.Itoa(c.Operations), short(c.Build), short(c.Compile), short(c.Start.Start), warm)
 }
 
 // short writes a number with three digits that count.
@@ -74,9 +79,9 @@ func WriteCSV(w io.Writer, rows []Row) error {
 
 // WriteCompileCSV writes compilations as a table with a heading.
 func WriteCompileCSV(w io.Writer, list []Compilation) error {
-	records := [][]string{append(workColumns(), startColumns()...)}
+	records := [][]string{slices.Concat(workColumns(), []string{"warm_compile_seconds", "warm_start_seconds"}, startColumns())}
 	for _, c := range list {
-		records = append(records, append(c.Work.record(), c.Start.record()...))
+		records = append(records, slices.Concat(c.Work.record(), []string{digits(c.WarmCompile), digits(c.WarmStart)}, c.Start.record()))
 	}
 	return csv.NewWriter(w).WriteAll(records)
 }
@@ -88,12 +93,12 @@ func (w Work) record() []string {
 }
 
 func startColumns() []string {
-	columns := []string{"operations", "build_seconds", "compile_seconds", "start_seconds", "backend", "processor", "cores", "cpu_features"}
+	columns := []string{"operations", "build_seconds", "compile_seconds", "programs_loaded", "start_seconds", "backend", "processor", "cores", "cpu_features"}
 	return append(columns, versionNames()...)
 }
 
 func (s Start) record() []string {
-	record := []string{strconv.Itoa(s.Operations), digits(s.Build), digits(s.Compile), digits(s.Start), s.Backend, s.Model, strconv.Itoa(s.Cores), strings.Join(s.Features, " ")}
+	record := []string{strconv.Itoa(s.Operations), digits(s.Build), digits(s.Compile), strconv.Itoa(s.Loaded), digits(s.Start), s.Backend, s.Model, strconv.Itoa(s.Cores), strings.Join(s.Features, " ")}
 	for _, name := range versionNames() {
 		record = append(record, s.Versions[name])
 	}

@@ -21,14 +21,15 @@ type worker struct {
 }
 
 // startWorker starts this program again to serve a work, and waits until it has done it once. Cancelling
-// ctx ends the process. What it logs goes to log.
-func startWorker(ctx context.Context, work Work, log io.Writer) (*worker, error) {
+// ctx ends the process. What it logs goes to log; environ are variables (name=value) beside this process's.
+func startWorker(ctx context.Context, work Work, log io.Writer, environ ...string) (*worker, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("cannot start this program again: %w", err)
 	}
 	w := &worker{ctx: ctx, cmd: exec.CommandContext(ctx, program, work.args()...)}
 	w.cmd.Stderr = log
+	w.cmd.Env = append(os.Environ(), environ...)
 	w.cmd.SysProcAttr = ownGroup()
 	if w.input, err = w.cmd.StdinPipe(); err != nil {
 		return nil, err
