@@ -33,11 +33,7 @@ func initEMA(store *model.Store, weights []*model.Variable) error {
 	return nil
 }
 
-// updateEMA moves the average of a weight, whose new value is already set in the graph g, towards it:
-// ema = decay*ema + (1-decay)*w. Where the step is refused the average stays.
-func (n *stepNodes) updateEMA(g *Graph, weight *model.Variable) {
-	average := model.GetStore(g).GetVariable(emaPrefix + weight.Path())
-	old := average.NodeValue(g)
-	s := n.like(old)
-	average.SetNodeValue(Add(Mul(old, s[nodeOldAverage]), Mul(weight.NodeValue(g), s[nodeNewAverage])))
+// moveEMA moves an average towards a weight: decay*average + (1-decay)*w.
+func moveEMA(average, w *Node, decay float64) *Node {
+	return Add(MulScalar(average, decay), MulScalar(w, 1-decay))
 }

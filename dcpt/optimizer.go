@@ -103,82 +103,17 @@ func initMoments(store *model.Store, weights []*model.Variable) error {
 	return nil
 }
 
-// stepNodes are the numbers of an optimizer's step in a graph, the same for all weights of its group.
-// Where the step is refused they are those of a step that changes nothing, so that only the gradient is
-// selected and not each result: a network has hundreds of weights, and the time to compile grows with
-// every operation on them.
-type stepNodes struct {
-	optimizer Optimizer
-	ok        *Node                          // scalar: the step is taken
-	clip      *Node                          // scalar: factor of the gradients; nil: none
-	values    [numStepNodes]*Node            // scalars
-	expanded  map[string][numStepNodes]*Node // values by the shape of the weight
-}
-
-// The entries of stepNodes.values. The first are those of stepScalars.
-const (
-	nodeShrink     = iota // factor of the weight: decoupled decay
-	nodeStepSize          // learning rate, corrected for the first moment
-	nodeCorrection        // divisor of the root of the second moment
-	nodeNewFirst          // share of the gradient in the first moment
-	nodeOldSecond         // share of the old second moment in the new one
-	nodeNewSecond         // share of the gradient's square in it
-	nodeOldAverage        // share of the old moving average in the new one
-	nodeNewAverage        // share of the new weight in it
-	numStepNodes
-)
-
-// newStepNodes prepares the step of a group of weights: scalars is stepScalars of this iteration, clip
-// the factor of the gradients (nil: none), emaDecay that of the moving average, ok whether the step is
-// taken.
-func (o Optimizer) newStepNodes(scalars, clip *Node, emaDecay float64, ok *Node) *stepNodes {
+// update builds one step of a weight w with moments m and v: it returns their new values. scalars is
+// stepScalars of this iteration.
+func (o Optimizer) update(gradient, w, m, v, scalars *Node) (newW, newM, newV *Node) {
 	o = o.complete()
-	n := &stepNodes{optimizer: o, ok: ok, clip: clip, expanded: map[string][numStepNodes]*Node{}}
-	g, dtype := scalars.Graph(), scalars.DType()
-	choose := func(i int, taken *Node, refused float64) { n.values[i] = Where(ok, taken, Scalar(g, dtype, refused)) }
-	for i, refused := range []float64{nodeShrink: 1, nodeStepSize: 0, nodeCorrection: 1} {
-		choose(i, Reshape(Slice(scalars, AxisElem(i))), refused)
+	scalar := func(i int) *Node { return Reshape(Slice(scalars, AxisElem(i))) }
+	shrink, stepSize, correction := scalar(0), scalar(1), scalar(2)
+	if o.Kind == adam && *o.WeightDecay != 0 {
+		gradient = Add(gradient, MulScalar(w, *o.WeightDecay))
 	}
-	choose(nodeNewFirst, Scalar(g, dtype, 1-o.Betas[0]), 0)
-	choose(nodeOldSecond, Scalar(g, dtype, o.Betas[1]), 1)
-	choose(nodeNewSecond, Scalar(g, dtype, 1-o.Betas[1]), 0)
-	choose(nodeOldAverage, Scalar(g, dtype, emaDecay), 1)
-	choose(nodeNewAverage, Scalar(g, dtype, 1-emaDecay), 0)
-	return n
-}
-
-// like returns the values in the shape of x, as nodes that all weights of the shape share.
-func (n *stepNodes) like(x *Node) [numStepNodes]*Node {
-	key := x.Shape().String()
-	expanded, ok := n.expanded[key]
-	if !ok {
-		for i, v := range n.values {
-			expanded[i] = BroadcastToShape(v, x.Shape())
-		}
-		n.expanded[key] = expanded
-	}
-	return expanded
-}
-
-// update sets the new values of weight and moments in the graph.
-func (n *stepNodes) update(weight *model.Variable, gradient *Node) {
-	g, store := gradient.Graph(), model.GetStore(gradient)
-	first := store.GetVariable(firstMomentScope + weight.Path())
-	second := store.GetVariable(secondMomentScope + weight.Path())
-	w, m, v := weight.NodeValue(g), first.NodeValue(g), second.NodeValue(g)
-	s := n.like(w)
-
-	if n.clip != nil {
-		gradient = Mul(gradient, n.clip)
-	}
-	gradient = Where(n.ok, gradient, ScalarZero(g, gradient.DType()))
-	if decay := *n.optimizer.WeightDecay; n.optimizer.Kind == adam && decay != 0 {
-		gradient = Add(gradient, MulScalar(w, decay))
-	}
-	newM := Add(m, Mul(Sub(gradient, m), s[nodeNewFirst]))
-	newV := Add(Mul(v, s[nodeOldSecond]), Mul(Square(gradient), s[nodeNewSecond]))
-	denominator := AddScalar(Div(Sqrt(newV), s[nodeCorrection]), n.optimizer.Eps)
-	weight.SetNodeValue(Sub(Mul(w, s[nodeShrink]), Mul(s[nodeStepSize], Div(newM, denominator))))
-	first.SetNodeValue(newM)
-	second.SetNodeValue(newV)
+	newM = Add(m, MulScalar(Sub(gradient, m), 1-o.Betas[0]))
+	newV = Add(MulScalar(v, o.Betas[1]), MulScalar(Square(gradient), 1-o.Betas[1]))
+	denominator := AddScalar(Div(Sqrt(newV), correction), o.Eps)
+	return Sub(Mul(w, shrink), Mul(stepSize, Div(newM, denominator))), newM, newV
 }

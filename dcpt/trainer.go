@@ -1,7 +1,7 @@
 package dcpt
 
 import (
-	"errors"
+	"context"
 	"fmt"
 	"slices"
 
@@ -13,11 +13,12 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/godcpt/godcpt/datasets"
+	"github.com/godcpt/godcpt/internal/parallel"
 )
 
-// Trainer runs the iterations of a stage: loss, gradients, clipping, optimizers and moving average in
-// one compiled graph. Its whole state is Store and Iteration; the graph is a pure function of these
-// and the batch. It is not safe for concurrent use.
+// Trainer runs the iterations of a stage. One program computes the loss and its gradients; those of
+// updater clip them, step the weights and move their average. Its whole state is Store and Iteration; an
+// iteration is a pure function of these and its batches. It is not safe for concurrent use.
 type Trainer struct {
 	Store     *model.Store
 	Iteration int // iterations done
@@ -26,28 +27,16 @@ type Trainer struct {
 	// of a guide may know other degradations. Nil: the same.
 	Relabel []int32
 
-	backend    compute.Backend
-	config     StageConfig
-	stage      stage
-	modules    modules
-	groups     []group
-	accumulate *model.Exec // adds gradients; nil without accumulation
-	apply      *model.Exec // adds gradients and takes the step
-	compiled   map[program]bool
+	config   StageConfig
+	stage    stage
+	modules  modules
+	updaters []*updater  // one for each optimizer
+	pass     *model.Exec // see graph
+	compiled map[batchSize]bool
 }
 
-// program is what is compiled once: a pass for batches of one size.
-type program struct {
-	last    bool // of the passes of an iteration
-	n, h, w int
-}
-
-// group is the weights that one optimizer trains.
-type group struct {
-	scope     string
-	weights   []*model.Variable
-	optimizer Optimizer
-}
+// batchSize is what a pass is compiled for: n patches of h x w pixels.
+type batchSize struct{ n, h, w int }
 
 // StepResult is what an iteration reports; every value is from before its step.
 type StepResult struct {
@@ -86,83 +75,50 @@ func NewTrainer(backend compute.Backend, store *model.Store, network Network, cl
 		return nil, err
 	}
 	t := &Trainer{
-		Store: store, backend: backend, config: config, stage: s,
+		Store: store, config: config, stage: s,
 		modules:  modules{store: store, network: network, classifier: classifier},
-		compiled: map[program]bool{},
+		compiled: map[batchSize]bool{},
 	}
 	for _, scope := range s.scopes() {
-		g := group{scope: scope, weights: trainable(store, scope), optimizer: config.Optimizer}
-		if scope == ClassifierScope {
-			g.optimizer = config.ClassifierOptimizer
-		}
-		if len(g.weights) == 0 {
-			return nil, fmt.Errorf("no weights below %s to train", scope)
-		}
-		if err := initMoments(store, g.weights); err != nil {
+		u, err := t.newUpdater(backend, scope)
+		if err != nil {
 			return nil, err
 		}
-		if t.averages(scope) {
-			if err := initEMA(store, variablesBelow(store, scope)); err != nil {
-				return nil, err
-			}
-		}
-		t.groups = append(t.groups, g)
+		t.updaters = append(t.updaters, u)
 	}
-	if config.accumulate() > 1 {
-		if err := t.initAccumulators(); err != nil {
-			return nil, err
-		}
-		if t.accumulate, err = model.NewExec(backend, store, t.graph(false)); err != nil {
-			return nil, err
-		}
-	}
-	if t.apply, err = model.NewExec(backend, store, t.graph(true)); err != nil {
+	if t.pass, err = model.NewExec(backend, store, t.graph); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-// Close frees the compiled graphs.
+// newUpdater prepares the optimizer of the weights below scope.
+func (t *Trainer) newUpdater(backend compute.Backend, scope string) (*updater, error) {
+	weights := trainable(t.Store, scope)
+	if len(weights) == 0 {
+		return nil, fmt.Errorf("no weights below %s to train", scope)
+	}
+	u := &updater{scope: scope, weights: weights, optimizer: t.config.Optimizer, backend: backend, store: t.Store}
+	if scope == ClassifierScope {
+		u.optimizer = t.config.ClassifierOptimizer
+	} else {
+		u.gradClip = t.config.GradClip
+	}
+	if t.averages(scope) {
+		u.emaDecay = t.config.EMADecay
+		if err := initEMA(t.Store, variablesBelow(t.Store, scope)); err != nil {
+			return nil, err
+		}
+	}
+	return u, u.prepare()
+}
+
+// Close frees the compiled programs.
 func (t *Trainer) Close() {
-	t.apply.Finalize()
-	if t.accumulate != nil {
-		t.accumulate.Finalize()
+	t.pass.Finalize()
+	for _, u := range t.updaters {
+		u.close()
 	}
-}
-
-// gradientScope holds sums of gradients between the passes of an iteration. They are zero between
-// iterations, so they are not part of the state.
-const gradientScope = "/gradients"
-
-func (t *Trainer) initAccumulators() error {
-	for _, g := range t.groups {
-		for _, w := range g.weights {
-			if t.Store.GetVariable(gradientScope+w.Path()) != nil {
-				continue
-			}
-			v, err := t.Store.CreateVariable(gradientScope+w.Path(), tensors.FromShape(w.Shape()))
-			if err != nil {
-				return err
-			}
-			v.SetTrainable(false)
-		}
-	}
-	return nil
-}
-
-// clearGradients drops the sums of an iteration that is given up.
-func (t *Trainer) clearGradients() error {
-	if t.accumulate == nil {
-		return nil
-	}
-	for _, g := range t.groups {
-		for _, w := range g.weights {
-			if err := t.Store.GetVariable(gradientScope + w.Path()).SetValue(tensors.FromShape(w.Shape())); err != nil {
-				return fmt.Errorf("clearing the gradients: %w", err)
-			}
-		}
-	}
-	return nil
 }
 
 // Passes is the number of batches that an iteration takes.
@@ -170,9 +126,9 @@ func (t *Trainer) Passes() int { return t.config.accumulate() }
 
 // LearningRates returns the rate of each optimizer in an iteration (from 1).
 func (t *Trainer) LearningRates(iteration int) []float64 {
-	rates := make([]float64, len(t.groups))
-	for i, g := range t.groups {
-		rates[i] = t.config.Schedule.LR(g.optimizer.LR, iteration)
+	rates := make([]float64, len(t.updaters))
+	for i, u := range t.updaters {
+		rates[i] = t.config.Schedule.LR(u.optimizer.LR, iteration)
 	}
 	return rates
 }
@@ -180,14 +136,39 @@ func (t *Trainer) LearningRates(iteration int) []float64 {
 // compilesAnew tells whether Step will compile for batches of a size that has not occurred yet. The
 // compilation of the very first step does not count.
 func (t *Trainer) compilesAnew(batches []*datasets.Batch) bool {
-	return len(t.compiled) > 0 && slices.ContainsFunc(programs(batches), func(p program) bool { return !t.compiled[p] })
+	return len(t.compiled) > 0 && slices.ContainsFunc(batches, func(b *datasets.Batch) bool { return !t.compiled[sizeOf(b)] })
 }
 
-// programs are what the passes of an iteration run.
-func programs(batches []*datasets.Batch) []program {
-	var list []program
-	for i, b := range batches {
-		list = append(list, program{i == len(batches)-1, b.N, b.H, b.W})
+func sizeOf(b *datasets.Batch) batchSize { return batchSize{b.N, b.H, b.W} }
+
+// compile compiles what iterations on batches of a size run, as far as it is not compiled yet: the steps
+// of the weights beside the gradients, for the compiler works on one core for most of its time. Unlike
+// all else it may be called while Step runs.
+func (t *Trainer) compile(size batchSize) error {
+	return parallel.Each(context.Background(), 2, 2, func(i int) error {
+		if i == 0 {
+			_, err := t.pass.Compile(t.inputShapes(size)...)
+			return err
+		}
+		for _, u := range t.updaters {
+			if err := u.compile(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// inputShapes are those of the arguments of graph.
+func (t *Trainer) inputShapes(size batchSize) []shapes.Shape {
+	images := shapes.Make(dtypes.Float32, size.n, size.h, size.w, 3)
+	list := []shapes.Shape{images, images, shapes.Make(dtypes.Int32, size.n)}
+	if t.Passes() > 1 {
+		for _, u := range t.updaters {
+			for _, w := range u.weights {
+				list = append(list, w.Shape())
+			}
+		}
 	}
 	return list
 }
@@ -199,23 +180,18 @@ func (t *Trainer) Step(batches ...*datasets.Batch) (StepResult, error) {
 	}
 	iteration := t.Iteration + 1
 	result := StepResult{Iteration: iteration, LearningRates: t.LearningRates(iteration)}
-	var scalars []float32
-	for i, g := range t.groups {
-		scalars = append(scalars, g.optimizer.stepScalars(result.LearningRates[i], iteration)...)
-	}
-	scalarTensor := tensors.FromFlatDataAndDimensions(scalars, len(t.groups), numStepScalars)
-	defer scalarTensor.FinalizeAll()
-
-	for _, p := range programs(batches) {
-		t.compiled[p] = true
-	}
+	var gradients []*tensors.Tensor
+	defer func() { finalize(gradients) }()
 	for i, b := range batches {
-		exec := t.accumulate
-		if i == len(batches)-1 {
-			exec = t.apply
+		if size := sizeOf(b); !t.compiled[size] {
+			if err := t.compile(size); err != nil {
+				return result, fmt.Errorf("compiling: %w", err)
+			}
+			t.compiled[size] = true
 		}
-		values, err := t.pass(exec, b, scalarTensor, uint64(t.Iteration*len(batches)+i))
-		if err != nil {
+		var values []float32
+		var err error
+		if values, gradients, err = t.runPass(b, gradients, uint64(t.Iteration*len(batches)+i)); err != nil {
 			return result, fmt.Errorf("iteration %d: %w", iteration, err)
 		}
 		share := 1 / float64(len(batches))
@@ -225,11 +201,25 @@ func (t *Trainer) Step(batches ...*datasets.Batch) (StepResult, error) {
 		result.GradNorm, result.ClassifyNorm = float64(values[3]), float64(values[4])
 		result.Total = result.Pixel + result.Classify
 		if values[5] != 1 {
-			return result, errors.Join(&NotFiniteError{Iteration: iteration, Files: b.Names, Result: result}, t.clearGradients())
+			return result, &NotFiniteError{Iteration: iteration, Files: b.Names, Result: result}
 		}
+	}
+	for i, u := range t.updaters {
+		norm := map[string]float64{NetworkScope: result.GradNorm, ClassifierScope: result.ClassifyNorm}[u.scope]
+		if err := u.step(gradients[:len(u.weights)], result.LearningRates[i], iteration, norm); err != nil {
+			return result, fmt.Errorf("iteration %d: %w", iteration, err)
+		}
+		gradients = gradients[len(u.weights):]
 	}
 	t.Iteration = iteration
 	return result, nil
+}
+
+// finalize frees tensors, as far as they are not freed or given away.
+func finalize(list []*tensors.Tensor) {
+	for _, t := range list {
+		t.FinalizeAll()
+	}
 }
 
 // averages tells whether the weights below scope have a moving average: the network's, or those of a
@@ -238,8 +228,9 @@ func (t *Trainer) averages(scope string) bool {
 	return t.config.EMADecay > 0 && (scope == NetworkScope || !t.config.trainsNetwork())
 }
 
-// pass runs one batch, number draw of the stage, and returns what graph reports.
-func (t *Trainer) pass(exec *model.Exec, b *datasets.Batch, scalars *tensors.Tensor, draw uint64) ([]float32, error) {
+// runPass runs one batch, number draw of the stage, and returns what graph reports, and the gradients, to
+// which those of the passes before are added: these are consumed.
+func (t *Trainer) runPass(b *datasets.Batch, before []*tensors.Tensor, draw uint64) (report []float32, gradients []*tensors.Tensor, err error) {
 	lq, labels := b.LQ, b.Labels
 	if t.config.Method == MethodMasked {
 		seed := model.GetRootParamOr(t.Store, model.ParamInitialSeed, 0)
@@ -256,53 +247,73 @@ func (t *Trainer) pass(exec *model.Exec, b *datasets.Batch, scalars *tensors.Ten
 		tensors.FromFlatDataAndDimensions(b.GT, b.N, b.H, b.W, 3),
 		tensors.FromFlatDataAndDimensions(labels, b.N),
 	}
-	defer func() {
-		for _, in := range inputs {
-			in.FinalizeAll()
+	if t.Passes() > 1 && before == nil {
+		for _, shape := range t.inputShapes(sizeOf(b))[len(inputs):] {
+			before = append(before, tensors.FromShape(shape))
 		}
-	}()
-	report, err := exec.Call1(inputs[0], inputs[1], inputs[2], scalars)
-	if err != nil {
-		return nil, err
 	}
-	defer report.FinalizeAll()
-	return tensors.CopyFlatData[float32](report)
+	inputs = append(inputs, before...)
+	defer finalize(inputs)
+	args := make([]any, len(inputs))
+	for i, in := range inputs {
+		args[i] = in
+	}
+	outputs, err := t.pass.Exec(args...)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer outputs[0].FinalizeAll()
+	report, err = tensors.CopyFlatData[float32](outputs[0])
+	return report, outputs[1:], err
 }
 
-// graph builds a pass. With apply it ends in the optimizers' step, else it only adds up gradients.
-// It reports [pixel loss, classification loss, accuracy, gradient norms of network and classifier,
-// 1 if all is finite].
-func (t *Trainer) graph(apply bool) func(*model.Scope, *Node, *Node, *Node, *Node) *Node {
-	return func(_ *model.Scope, lq, gt, labels, scalars *Node) *Node {
-		g := lq.Graph()
-		t.Store.SetTraining(g, true)
-		loss := t.stage.losses(t.modules, batchNodes{lq: lq, gt: gt, labels: labels})
-		zero := ScalarZero(g, dtypes.Float32)
-		if loss.pixel == nil {
-			loss.pixel = zero
-		}
-		if loss.classify == nil {
-			loss.classify, loss.accuracy = zero, zero
-		}
-		total := Add(loss.pixel, loss.classify)
-		gradients := t.gradients(total, apply)
-
-		norms := map[string]*Node{NetworkScope: zero, ClassifierScope: zero}
-		finite := IsFinite(total)
-		for i, group := range gradients {
-			square := sumOfSquares(group)
-			norms[t.groups[i].scope] = Sqrt(square)
-			finite = LogicalAnd(finite, IsFinite(square))
-		}
-		if apply {
-			t.applyStep(gradients, norms[NetworkScope], scalars, finite)
-		}
-		report := []*Node{loss.pixel, loss.classify, loss.accuracy, norms[NetworkScope], norms[ClassifierScope], ConvertDType(finite, dtypes.Float32)}
-		for i := range report {
-			report[i] = Reshape(report[i], 1)
-		}
-		return Concatenate(report, 0)
+// graph builds a pass. Its arguments are lq, gt and labels of a batch and, if an iteration has several
+// passes, the gradients so far. It returns a report [pixel loss, classification loss, accuracy, gradient
+// norms of network and classifier, 1 if all is finite] and the gradients, averaged over the passes.
+func (t *Trainer) graph(_ *model.Scope, inputs []*Node) []*Node {
+	lq, gt, labels, before := inputs[0], inputs[1], inputs[2], inputs[3:]
+	g := lq.Graph()
+	t.Store.SetTraining(g, true)
+	loss := t.stage.losses(t.modules, batchNodes{lq: lq, gt: gt, labels: labels})
+	zero := ScalarZero(g, dtypes.Float32)
+	if loss.pixel == nil {
+		loss.pixel = zero
 	}
+	if loss.classify == nil {
+		loss.classify, loss.accuracy = zero, zero
+	}
+	total := Add(loss.pixel, loss.classify)
+	gradients := t.gradients(total, before)
+
+	norms := map[string]*Node{NetworkScope: zero, ClassifierScope: zero}
+	finite := IsFinite(total)
+	rest := gradients
+	for _, u := range t.updaters {
+		square := sumOfSquares(rest[:len(u.weights)])
+		norms[u.scope] = Sqrt(square)
+		finite = LogicalAnd(finite, IsFinite(square))
+		rest = rest[len(u.weights):]
+	}
+	report := []*Node{loss.pixel, loss.classify, loss.accuracy, norms[NetworkScope], norms[ClassifierScope], ConvertDType(finite, dtypes.Float32)}
+	for i := range report {
+		report[i] = Reshape(report[i], 1)
+	}
+	return append([]*Node{Concatenate(report, 0)}, gradients...)
+}
+
+// gradients returns the gradient of every weight, averaged over the passes and added to those before.
+func (t *Trainer) gradients(total *Node, before []*Node) []*Node {
+	var weights []*Node
+	for _, u := range t.updaters {
+		for _, w := range u.weights {
+			weights = append(weights, w.NodeValue(total.Graph()))
+		}
+	}
+	gradients := Gradient(total, weights...)
+	for i, sum := range before {
+		gradients[i] = Add(sum, MulScalar(gradients[i], 1/float64(t.Passes())))
+	}
+	return gradients
 }
 
 // sumOfSquares adds the squares of all elements of all gradients. Small gradients, which are most, are
@@ -327,64 +338,6 @@ func sumOfSquares(gradients []*Node) *Node {
 	column := BroadcastToDims(Concatenate(parts, 0), len(parts), width)
 	ones := Ones(column.Graph(), shapes.Make(column.DType(), width, len(parts)))
 	return Reshape(Slice(Dot(ones, column).Product(), AxisElem(0), AxisElem(0)))
-}
-
-// gradients returns the gradient of every weight, by group, averaged over the passes so far.
-func (t *Trainer) gradients(total *Node, last bool) [][]*Node {
-	g := total.Graph()
-	var weights []*Node
-	for _, group := range t.groups {
-		for _, w := range group.weights {
-			weights = append(weights, w.NodeValue(g))
-		}
-	}
-	all := Gradient(total, weights...)
-	var grouped [][]*Node
-	for _, group := range t.groups {
-		grouped = append(grouped, all[:len(group.weights)])
-		all = all[len(group.weights):]
-		if t.config.accumulate() > 1 {
-			t.addUp(group, grouped[len(grouped)-1], last)
-		}
-	}
-	return grouped
-}
-
-// addUp replaces the gradients by the running averages, and clears these in the last pass.
-func (t *Trainer) addUp(group group, gradients []*Node, last bool) {
-	for i, w := range group.weights {
-		sum := t.Store.GetVariable(gradientScope + w.Path())
-		g := gradients[i].Graph()
-		gradients[i] = Add(sum.NodeValue(g), MulScalar(gradients[i], 1/float64(t.config.accumulate())))
-		if last {
-			sum.SetNodeValue(ZerosLike(gradients[i]))
-		} else {
-			sum.SetNodeValue(gradients[i])
-		}
-	}
-}
-
-// applyStep clips the network's gradient, steps every optimizer and moves the average.
-func (t *Trainer) applyStep(gradients [][]*Node, norm, scalars, ok *Node) {
-	g := scalars.Graph()
-	for i, group := range t.groups {
-		var clip *Node
-		if group.scope == NetworkScope && t.config.GradClip > 0 {
-			clip = clipFactor(norm, t.config.GradClip)
-		}
-		step := group.optimizer.newStepNodes(Reshape(Slice(scalars, AxisElem(i)), numStepScalars), clip, t.config.EMADecay, ok)
-		for k, w := range group.weights {
-			step.update(w, gradients[i][k])
-			if t.averages(group.scope) {
-				step.updateEMA(g, w)
-			}
-		}
-	}
-}
-
-// clipFactor is min(1, limit/(norm+1e-6)), as PyTorch's clip_grad_norm_.
-func clipFactor(norm *Node, limit float64) *Node {
-	return MinScalar(Inverse(MulScalar(AddScalar(norm, 1e-6), 1/limit)), 1)
 }
 
 // BestWeightsScope is where the weights to evaluate are: the moving average if there is one.

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/gomlx/compute"
-	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/core/tensors"
 	"github.com/gomlx/gomlx/ml/model"
 
@@ -46,13 +45,15 @@ func (o *plainAdam) step(gradient []float32, t int) {
 	}
 }
 
-// Seven steps with gradients from 1e-4 to 1, some of them refused. The difference to float64 is the
-// rounding of some ten float32 operations a step.
-func TestOptimizer(t *testing.T) {
+// Ten steps of three weights, two of them in blocks of equal shape, with gradients from 1e-4 to 1, clipped
+// or not, and with a moving average or not. The difference to float64 is the rounding of some ten float32
+// operations a step.
+func TestUpdater(t *testing.T) {
 	decay := func(d float64) *float64 { return &d }
-	const n, tolerance = 50, 2e-6
+	const n, tolerance, emaDecay = 50, 2e-6, 0.9
+	paths := []string{"/net_g/blocks/0/conv/weight", "/net_g/blocks/1/conv/weight", "/net_g/intro/weight"}
 	for name, backend := range bothBackends(t) {
-		for _, o := range []Optimizer{
+		for i, o := range []Optimizer{
 			{LR: 0.01},
 			{Kind: "AdamW", LR: 0.1, Betas: [2]float64{0.9, 0.9}, Eps: 1e-4, WeightDecay: decay(0.5)},
 			{Kind: "AdamW", LR: 0.1, Betas: [2]float64{0.5, 0.99}, WeightDecay: decay(0)},
@@ -62,43 +63,86 @@ func TestOptimizer(t *testing.T) {
 			o = o.complete()
 			t.Run(fmt.Sprintf("%s/%s %v %v", name, o.Kind, o.Betas, *o.WeightDecay), func(t *testing.T) {
 				store := model.NewStore()
-				start := make([]float32, n)
-				formulaValues(start, "w", 1, 0, 1)
-				w, err := store.CreateVariable("/net_g/w", tensors.FromFlatDataAndDimensions(start, n))
-				must(t, err)
-				must(t, initMoments(store, []*model.Variable{w}))
-				exec := model.MustNewExec(backend, store, func(_ *model.Scope, gradient, scalars, ok *Node) *Node {
-					o.newStepNodes(scalars, nil, 0, ok).update(w, gradient)
-					return ok
-				})
-				defer exec.Finalize()
-
-				want := &plainAdam{Optimizer: o, lr: o.LR, w: make([]float64, n), m: make([]float64, n), v: make([]float64, n)}
-				for i, v := range start {
-					want.w[i] = float64(v)
-				}
-				for step, iteration := 1, 1; step <= 10; step++ {
-					gradient := make([]float32, n)
-					formulaValues(gradient, fmt.Sprint("gradient", step), 1, 0, math.Pow(10, float64(-step%5)))
-					good := step%4 != 0
-					exec.MustCall(gradient, tensors.FromFlatDataAndDimensions(o.stepScalars(want.lr, iteration), numStepScalars), good)
-					if good {
-						want.step(gradient, iteration)
-						iteration++
-						want.lr *= 0.9
+				var weights []*model.Variable
+				var want []*plainAdam
+				var average [][]float64
+				for k, path := range paths {
+					start, exact := make([]float32, n+k/2), make([]float64, n+k/2)
+					formulaValues(start, path, 1, 0, 1)
+					for i, v := range start {
+						exact[i] = float64(v)
 					}
-					for _, part := range []struct {
-						path string
-						want []float64
-					}{{"/net_g/w", want.w}, {firstMomentScope + "/net_g/w", want.m}, {secondMomentScope + "/net_g/w", want.v}} {
-						values := make([]float32, n)
-						for i, v := range part.want {
-							values[i] = float32(v)
+					w, err := store.CreateVariable(path, tensors.FromFlatDataAndDimensions(start, len(start)))
+					must(t, err)
+					weights = append(weights, w)
+					want = append(want, &plainAdam{Optimizer: o, lr: o.LR, w: exact, m: make([]float64, len(exact)), v: make([]float64, len(exact))})
+					average = append(average, slices.Clone(exact))
+				}
+				u := &updater{scope: NetworkScope, weights: weights, optimizer: o, backend: backend, store: store}
+				if i%2 == 0 {
+					u.gradClip = 0.1
+				} else {
+					u.emaDecay = emaDecay
+					must(t, initEMA(store, weights))
+				}
+				must(t, u.prepare())
+				defer u.close()
+				for step := 1; step <= 10; step++ {
+					var gradients []*tensors.Tensor
+					var values [][]float32
+					square := 0.0
+					for k := range paths {
+						gradient := make([]float32, n+k/2)
+						formulaValues(gradient, fmt.Sprint("gradient", step, k), 1, 0, math.Pow(10, float64(-step%5)))
+						for _, v := range gradient {
+							square += float64(v) * float64(v)
 						}
-						near(t, fmt.Sprintf("step %d: %s", step, part.path), flat(t, store.GetVariable(part.path).MustValue()), values, tolerance)
+						values = append(values, gradient)
+						gradients = append(gradients, tensors.FromFlatDataAndDimensions(gradient, len(gradient)))
+					}
+					norm := math.Sqrt(square)
+					must(t, u.step(gradients, want[0].lr, step, norm))
+					for k, path := range paths {
+						for i := range values[k] {
+							if u.gradClip > 0 {
+								values[k][i] *= float32(min(1, u.gradClip/(norm+1e-6)))
+							}
+						}
+						want[k].step(values[k], step)
+						want[k].lr *= 0.9
+						for i := range average[k] {
+							average[k][i] = emaDecay*average[k][i] + (1-emaDecay)*want[k].w[i]
+						}
+						parts := map[string][]float64{path: want[k].w, firstMomentScope + path: want[k].m, secondMomentScope + path: want[k].v}
+						if u.emaDecay > 0 {
+							parts[emaPrefix+path] = average[k]
+						}
+						for variable, exact := range parts {
+							values := make([]float32, len(exact))
+							for i, v := range exact {
+								values[i] = float32(v)
+							}
+							near(t, fmt.Sprintf("step %d: %s", step, variable), flat(t, store.GetVariable(variable).MustValue()), values, tolerance)
+						}
 					}
 				}
 			})
+		}
+	}
+}
+
+func TestBlockOf(t *testing.T) {
+	for weight, want := range map[string]string{
+		"/net_g/intro/weight":                                    "/",
+		"/net_g/downs/0/bias":                                    "/",
+		"/net_g/encoders/3/27/beta":                              "/net_g/encoders/3/27",
+		"/net_g/encoders/3/27/conv1/weight":                      "/net_g/encoders/3/27",
+		"/net_g/encoders/3/27/sca/1/weight":                      "/net_g/encoders/3/27",
+		"/net_g/layers/2/residual_group/blocks/5/mlp/fc1/weight": "/net_g/layers/2/residual_group/blocks/5",
+		"/net_g/layers/2/conv/weight":                            "/net_g/layers/2",
+	} {
+		if got := blockOf(weight); got != want {
+			t.Errorf("%s is of block %s, want %s", weight, got, want)
 		}
 	}
 }
