@@ -45,16 +45,15 @@ func SimplifiedChannelAttention(scope *model.Scope, x *Node) *Node {
 
 // globalAverage is the mean over the pixels: [N, H, W, C] to [N, C].
 func globalAverage(train bool, x *Node) *Node {
-	if !train {
-		return ReduceMean(x, 1, 2)
-	}
 	n, h, w, c := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2), x.Shape().Dim(3)
 	perPixel := 1 / float64(h*w)
-	return withGradient(
-		func(in []*Node) *Node { return MulScalar(sumPixels(in[0]), perPixel) },
-		func(_ []*Node, v *Node) []*Node {
-			return []*Node{BroadcastToDims(Reshape(MulScalar(v, perPixel), n, 1, 1, c), n, h, w, c)}
-		}, x)
+	forward := func(in []*Node) *Node { return MulScalar(sumPixels(in[0]), perPixel) }
+	if !train {
+		return forward([]*Node{x})
+	}
+	return withGradient(forward, func(_ []*Node, v *Node) []*Node {
+		return []*Node{BroadcastToDims(Reshape(MulScalar(v, perPixel), n, 1, 1, c), n, h, w, c)}
+	}, x)
 }
 
 // GlobalAverage is the mean over the pixels: [N, H, W, C] to [N, C].
