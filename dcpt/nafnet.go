@@ -131,7 +131,7 @@ func (n *NAFNet) Forward(scope *model.Scope, image *Node) (restored *Node, featu
 func (n *NAFNet) block(scope *model.Scope, x *Node, stride int) *Node {
 	c := x.Shape().Dim(-1)
 	y := layers.NormPointwise(scope.At("norm1"), scope.At("conv1"), x, 2*c, nafnetEpsilon)
-	y = layers.SimpleGate(layers.Depthwise3x3(scope.At("conv2"), y, true))
+	y = layers.DepthwiseGate(scope.At("conv2"), y)
 	y = layers.LocalChannelAttention(at(scope, "sca", 1), y, n.TLC.level(stride, n.SizeMultiple()))
 	x = layers.PointwiseResidual(scope, "beta", scope.At("conv3"), y, x)
 	y = layers.SimpleGate(layers.NormPointwise(scope.At("norm2"), scope.At("conv4"), x, 2*c, nafnetEpsilon))

@@ -22,47 +22,89 @@ func depthwise3x3(scope *model.Scope, x *Node, bias bool, init Init) *Node {
 	}
 	g, channels := x.Graph(), x.Shape().Dim(-1)
 	kernel := Reshape(Param(scope, g, "weight", init, 3, 3, 1, channels), 9, channels)
+	inputs := []*Node{x, kernel}
+	if bias {
+		inputs = append(inputs, Param(scope, g, "bias", fanIn(9), channels))
+	}
 	countMACs(g, 9*x.Shape().Size())
 	noteConvolution(scope, g, Convolution{Layer: "Depthwise3x3", Kernel: 3, Stride: 1, Padding: 1, In: channels, Out: channels})
-	y := depthwise(training(scope, x), x, kernel)
-	if !bias {
-		return y
+	if !training(scope, x) {
+		return depthwiseTaps(inputs)
 	}
-	return addBias(training(scope, x), y, Param(scope, g, "bias", fanIn(9), channels))
+	return withGradient(depthwiseTaps, depthwiseGradients, inputs...)
 }
 
-// depthwise convolves x with a kernel [9, C].
-func depthwise(train bool, x, kernel *Node) *Node {
-	if !train {
-		return depthwiseTaps(x, kernel)
+// DepthwiseGate is Depthwise3x3 with bias followed by SimpleGate: [N, H, W, 2C] to [N, H, W, C].
+//
+// When training it sees the halves of the channels as an axis of their own, so that the convolution's
+// result is an operand of both the gate and, in the gradient, of a product that depends on the gate's
+// result: XLA then writes it to memory once and does not compute it again for the gradient.
+func DepthwiseGate(scope *model.Scope, x *Node) *Node {
+	if !training(scope, x) {
+		return SimpleGate(Depthwise3x3(scope, x, true))
 	}
-	return withGradient(
-		func(in []*Node) *Node { return depthwiseTaps(in[0], in[1]) },
-		func(in []*Node, v *Node) []*Node {
-			return []*Node{depthwiseTaps(v, Reverse(in[1], 0)), depthwiseKernelGradient(in[0], v)}
-		}, x, kernel)
+	g, dims, channels := x.Graph(), x.Shape().Dimensions, x.Shape().Dim(-1)
+	weight := Reshape(Param(scope, g, "weight", fanIn(9), 3, 3, 1, channels), 9, 2, channels/2)
+	bias := Reshape(Param(scope, g, "bias", fanIn(9), channels), 2, channels/2)
+	countMACs(g, 9*x.Shape().Size())
+	noteConvolution(scope, g, Convolution{Layer: "Depthwise3x3", Kernel: 3, Stride: 1, Padding: 1, In: channels, Out: channels})
+	var convolved *Node
+	forward := func(in []*Node) *Node {
+		convolved = depthwiseTaps(in)
+		return gateHalves(convolved)
+	}
+	backward := func(in []*Node, v *Node) []*Node { return depthwiseGradients(in, gateHalvesGradient(convolved, v)) }
+	return withGradient(forward, backward, Reshape(x, dims[0], dims[1], dims[2], 2, channels/2), weight, bias)
 }
 
-// depthwiseTaps is the convolution itself: kernel is [9, C].
-func depthwiseTaps(x, kernel *Node) *Node {
-	h, w := x.Shape().Dim(1), x.Shape().Dim(2)
-	padded := padSpatial(x, 1)
+// depthwiseTaps is the convolution of x [N, H, W, ...] with a kernel [9, ...] and, if there is one, a
+// bias [...]: in holds them.
+func depthwiseTaps(in []*Node) *Node {
+	padded := padSpatial(in[0], 1)
+	// The bias comes first: a sum whose last part is small would be computed again by each of its users.
 	var sum *Node
+	if len(in) > 2 {
+		sum = BroadcastToDims(ExpandLeftToRank(in[2], padded.Rank()), in[0].Shape().Dimensions...)
+	}
 	for k := range 9 {
-		tap := Mul(window(padded, k/3, k%3, h, w), ExpandLeftToRank(Slice(kernel, AxisElem(k)), 4))
-		sum = addTo(sum, tap)
+		sum = addTo(sum, Mul(tapOf(padded, k), ExpandLeftToRank(Slice(in[1], AxisElem(k)), padded.Rank())))
 	}
 	return sum
 }
 
-// kernelGradientChunks is how many parts of the image are added elementwise before the matrix
-// product that sums the rest: fewer leave it more work, more thrash the first-level cache.
-const kernelGradientChunks = 16
+// tapOf is what tap k of a 3x3 kernel reads of an image that is padded by 1.
+func tapOf(padded *Node, k int) *Node {
+	return window(padded, k/3, k%3, padded.Shape().Dim(1)-2, padded.Shape().Dim(2)-2)
+}
 
-func depthwiseKernelGradient(x, v *Node) *Node {
-	n, h, w, channels := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2), x.Shape().Dim(3)
+// depthwiseGradients are the gradients for the arguments of depthwiseTaps; v is that for its result.
+// Only v is padded: for x with it, and for the kernel, of which it is read from the other side.
+func depthwiseGradients(in []*Node, v *Node) []*Node {
+	x, kernel := in[0], in[1]
+	padded := padSpatial(v, 1)
+	var dx *Node
+	taps := make([]*Node, 9)
+	for k := range taps {
+		opposite := tapOf(padded, 8-k)
+		dx = addTo(dx, Mul(opposite, ExpandLeftToRank(Slice(kernel, AxisElem(k)), v.Rank())))
+		taps[k] = Reshape(sumImages(x, opposite), append([]int{1}, kernel.Shape().Dimensions[1:]...)...)
+	}
+	gradients := []*Node{dx, Concatenate(taps, 0)}
+	if len(in) > 2 {
+		gradients = append(gradients, sumImages(v, nil))
+	}
+	return gradients
+}
+
+// sumImagesChunks is how many parts of the images are added elementwise before the matrix product
+// that sums the rest: fewer leave it more work, more thrash the first-level cache.
+const sumImagesChunks = 16
+
+// sumImages adds the pixels of x*y [N, H, W, ...], or of x if y is nil: [...].
+func sumImages(x, y *Node) *Node {
+	n, h := x.Shape().Dim(0), x.Shape().Dim(1)
 	chunksN, chunksH := 1, 1
-	for chunksN*chunksH < kernelGradientChunks {
+	for chunksN*chunksH < sumImagesChunks {
 		if n%(chunksN*2) == 0 {
 			chunksN *= 2
 		} else if h%(chunksH*2) == 0 {
@@ -72,26 +114,29 @@ func depthwiseKernelGradient(x, v *Node) *Node {
 		}
 	}
 	images, lines := n/chunksN, h/chunksH
-	padded := padSpatial(x, 1)
-	taps := make([]*Node, 9)
-	for k := range taps {
-		var sum *Node
-		for i := range chunksN {
-			for j := range chunksH {
-				top := j * lines
-				sum = addTo(sum, Mul(
-					Slice(padded, AxisRange(i*images, (i+1)*images), AxisRange(k/3+top, k/3+top+lines), AxisRange(k%3, k%3+w)),
-					Slice(v, AxisRange(i*images, (i+1)*images), AxisRange(top, top+lines))))
+	var sum *Node
+	for i := range chunksN {
+		for j := range chunksH {
+			part := func(x *Node) *Node {
+				return Slice(x, AxisRange(i*images, (i+1)*images), AxisRange(j*lines, (j+1)*lines))
+			}
+			if y == nil {
+				sum = addTo(sum, part(x))
+			} else {
+				sum = addTo(sum, Mul(part(x), part(y)))
 			}
 		}
-		taps[k] = Reshape(sumRows(sum), 1, channels)
 	}
-	return Concatenate(taps, 0)
+	pixel := x.Shape().Dimensions[3:]
+	return Reshape(sumRows(Reshape(sum, images*lines*x.Shape().Dim(2), -1)), pixel...)
 }
 
-// padSpatial adds a border of zeros to H and W.
+// padSpatial adds a border of zeros to H and W of x [N, H, W, ...].
 func padSpatial(x *Node, border int) *Node {
-	return Pad(x, ScalarZero(x.Graph(), x.DType()), PadAxis{}, PadAxis{Start: border, End: border}, PadAxis{Start: border, End: border}, PadAxis{})
+	pads := make([]PadAxis, x.Rank())
+	pads[1] = PadAxis{Start: border, End: border}
+	pads[2] = pads[1]
+	return Pad(x, ScalarZero(x.Graph(), x.DType()), pads...)
 }
 
 // window cuts [top:top+h, left:left+w] out of every image.

@@ -1,6 +1,8 @@
 package layers
 
 import (
+	"slices"
+
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
 )
@@ -9,9 +11,30 @@ import (
 // (NAFNet, arXiv 2204.04676, section 3.3).
 func SimpleGate(x *Node) *Node {
 	c := x.Shape().Dim(-1) / 2
-	return Mul(
-		Slice(x, AxisRange().Spacer(), AxisRange(0, c)),
-		Slice(x, AxisRange().Spacer(), AxisRange(c, 2*c)))
+	halves := func(x *Node) *Node {
+		return Reshape(x, append(slices.Clone(x.Shape().Dimensions[:x.Rank()-1]), 2, c)...)
+	}
+	return withGradient(
+		func(in []*Node) *Node { return gateHalves(halves(in[0])) },
+		func(in []*Node, v *Node) []*Node {
+			return []*Node{Reshape(gateHalvesGradient(halves(in[0]), v), in[0].Shape().Dimensions...)}
+		}, x)
+}
+
+// gateHalves multiplies the two halves of x: [..., 2, C] to [..., C].
+func gateHalves(x *Node) *Node {
+	half := func(i int) *Node {
+		part := Slice(x, AxisRange().Spacer(), AxisElem(i), AxisRange())
+		return Reshape(part, append(slices.Clone(x.Shape().Dimensions[:x.Rank()-2]), x.Shape().Dim(-1))...)
+	}
+	return Mul(half(0), half(1))
+}
+
+// gateHalvesGradient is the gradient for x, given that for the result: each half gets v times the other.
+// As the reverse of a product it is one pass without cases, which sums of padded halves are not.
+func gateHalvesGradient(x, v *Node) *Node {
+	v = BroadcastToDims(Reshape(v, append(slices.Clone(v.Shape().Dimensions[:v.Rank()-1]), 1, v.Shape().Dim(-1))...), x.Shape().Dimensions...)
+	return Reverse(Mul(v, x), x.Rank()-2)
 }
 
 // SimplifiedChannelAttention multiplies each channel of x [N, H, W, C] by a 1x1 convolution of the

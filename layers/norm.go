@@ -45,8 +45,9 @@ func divideByDeviation(train bool, x *Node, epsilon float64) *Node {
 	return Reshape(withGradient(forward, backward, rows(x)), x.Shape().Dimensions...)
 }
 
-// NormPointwise is LayerNorm followed by Pointwise, with the affine part of the norm folded into the
-// weights of the convolution when training: its gradients then cost parameter-sized work only.
+// NormPointwise is LayerNorm followed by Pointwise. When training, the affine part of the norm is
+// folded into the weights of the convolution, and the division by the deviation is done after the
+// product: what a step adds to the products is then little more than two passes over x.
 func NormPointwise(norm, conv *model.Scope, x *Node, out int, epsilon float64) *Node {
 	weight, bias := normWeights(norm, x)
 	kernel, convBias := pointwiseWeights(conv, x, out, true)
@@ -57,7 +58,35 @@ func NormPointwise(norm, conv *model.Scope, x *Node, out int, epsilon float64) *
 	channels := x.Shape().Dim(-1)
 	folded := Mul(kernel, Reshape(weight, channels, 1))
 	convBias = Add(convBias, Reshape(Dot(Reshape(bias, 1, channels), kernel).Product(), out))
-	return addBias(true, matmulChannels(normalise(true, x, epsilon), folded), convBias)
+	dims := append([]int{}, x.Shape().Dimensions...)
+	dims[len(dims)-1] = out
+	return Reshape(normLinear(rows(x), folded, convBias, epsilon), dims...)
+}
+
+// normLinear is (x-mean)/sqrt(var+epsilon) of each row, times w, plus b: [R, C] to [R, K], with a
+// gradient of its own. The gradient v of the result enters as u = v/sqrt(var+epsilon) everywhere.
+func normLinear(x, w, b *Node, epsilon float64) *Node {
+	var centred, deviation, inverse *Node
+	forward := func(in []*Node) *Node {
+		countMACs(x.Graph(), x.Shape().Size()*w.Shape().Dim(1))
+		// The mean as a real matrix product also keeps XLA from recomputing x, and with it the whole
+		// residual stream, inside each of its users.
+		centred = Sub(in[0], meanChannels(in[0]))
+		deviation = Sqrt(AddScalar(meanChannels(Square(centred)), epsilon))
+		inverse = Inverse(deviation)
+		return Add(Mul(Dot(centred, in[1]).Product(), inverse), ExpandLeftToRank(in[2], 2))
+	}
+	backward := func(in []*Node, v *Node) []*Node {
+		u := Mul(v, inverse)
+		dw := DotGeneral(centred, []int{0}, nil, u, []int{0}, nil)
+		db := DotGeneral(BroadcastToDims(deviation, x.Shape().Dim(0), dotWidth), []int{0}, nil, u, []int{0}, nil)
+		// The gradient of a mean is taken off in the weights: their columns get the mean 0.
+		columns := Sub(in[1], ReduceAndKeep(in[1], ReduceMean, 0))
+		g := DotGeneral(u, []int{1}, nil, columns, []int{1}, nil)
+		along := Mul(Square(inverse), meanChannels(Mul(centred, g)))
+		return []*Node{Sub(g, Mul(centred, along)), dw, Reshape(Slice(db, AxisElem(0)), -1)}
+	}
+	return withGradient(forward, backward, x, w, b)
 }
 
 func normWeights(scope *model.Scope, x *Node) (weight, bias *Node) {
