@@ -40,14 +40,18 @@ func depthwise3x3(scope *model.Scope, x *Node, bias bool, init Init) *Node {
 // result is an operand of both the gate and, in the gradient, of a product that depends on the gate's
 // result: XLA then writes it to memory once and does not compute it again for the gradient.
 func DepthwiseGate(scope *model.Scope, x *Node) *Node {
-	if !training(scope, x) {
+	if training(scope, x) == interpreted(x.Graph()) {
 		return SimpleGate(Depthwise3x3(scope, x, true))
 	}
 	g, dims, channels := x.Graph(), x.Shape().Dimensions, x.Shape().Dim(-1)
-	weight := Reshape(Param(scope, g, "weight", fanIn(9), 3, 3, 1, channels), 9, 2, channels/2)
-	bias := Reshape(Param(scope, g, "bias", fanIn(9), channels), 2, channels/2)
+	weight := Reshape(Param(scope, g, "weight", fanIn(9), 3, 3, 1, channels), 9, channels)
+	bias := Param(scope, g, "bias", fanIn(9), channels)
 	countMACs(g, 9*x.Shape().Size())
 	noteConvolution(scope, g, Convolution{Layer: "Depthwise3x3", Kernel: 3, Stride: 1, Padding: 1, In: channels, Out: channels})
+	if interpreted(g) {
+		return gateInside(shiftedTaps(x, weight, bias))
+	}
+	weight, bias = Reshape(weight, 9, 2, channels/2), Reshape(bias, 2, channels/2)
 	var convolved *Node
 	forward := func(in []*Node) *Node {
 		convolved = depthwiseTaps(in)
@@ -60,6 +64,13 @@ func DepthwiseGate(scope *model.Scope, x *Node) *Node {
 // depthwiseTaps is the convolution of x [N, H, W, ...] with a kernel [9, ...] and, if there is one, a
 // bias [...]: in holds them.
 func depthwiseTaps(in []*Node) *Node {
+	if interpreted(in[0].Graph()) {
+		var bias *Node
+		if len(in) > 2 {
+			bias = in[2]
+		}
+		return window(shiftedTaps(in[0], in[1], bias), 1, 1, in[0].Shape().Dim(1), in[0].Shape().Dim(2))
+	}
 	padded := padSpatial(in[0], 1)
 	// The bias comes first: a sum whose last part is small would be computed again by each of its users.
 	var sum *Node

@@ -50,6 +50,9 @@ func SimplifiedChannelAttention(scope *model.Scope, x *Node) *Node {
 
 // globalAverage is the mean over the pixels: [N, H, W, C] to [N, C].
 func globalAverage(train bool, x *Node) *Node {
+	if interpreted(x.Graph()) && !train {
+		return averagePixels(x)
+	}
 	if !train {
 		return ReduceMean(x, 1, 2)
 	}
@@ -69,6 +72,11 @@ func GlobalAverage(scope *model.Scope, x *Node) *Node { return globalAverage(tra
 func scaleImages(train bool, x, s *Node) *Node {
 	n, c := x.Shape().Dim(0), x.Shape().Dim(3)
 	forward := func(in []*Node) *Node { return Mul(in[0], Reshape(in[1], n, 1, 1, c)) }
+	if interpreted(x.Graph()) {
+		forward = func(in []*Node) *Node {
+			return Mul(in[0], Reshape(repeatPixels(in[1], x.Shape().Size()/(n*c)), x.Shape().Dimensions...))
+		}
+	}
 	if !train {
 		return forward([]*Node{x, s})
 	}

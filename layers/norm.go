@@ -3,6 +3,7 @@ package layers
 import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/nn"
 )
 
 // LayerNorm normalises the channels of each pixel and applies a weight and a bias per channel:
@@ -51,6 +52,9 @@ func divideByDeviation(train bool, x *Node, epsilon float64) *Node {
 func NormPointwise(norm, conv *model.Scope, x *Node, out int, epsilon float64) *Node {
 	weight, bias := normWeights(norm, x)
 	kernel, convBias := pointwiseWeights(conv, x, out, true)
+	if !training(norm, x) && interpreted(x.Graph()) {
+		return addBias(false, matmulChannels(nn.LayerNorm(x, []int{-1}, epsilon, weight, bias, nil), kernel), convBias)
+	}
 	if !training(norm, x) {
 		h := Add(Mul(normalise(false, x, epsilon), ExpandLeftToRank(weight, x.Rank())), ExpandLeftToRank(bias, x.Rank()))
 		return addBias(false, matmulChannels(h, kernel), convBias)
@@ -119,6 +123,9 @@ func normalise(train bool, x *Node, epsilon float64) *Node {
 // scaleChannels multiplies x [..., C] by s [C].
 func scaleChannels(train bool, x, s *Node) *Node {
 	forward := func(in []*Node) *Node { return Mul(in[0], ExpandLeftToRank(in[1], in[0].Rank())) }
+	if interpreted(x.Graph()) {
+		forward = func(in []*Node) *Node { return Mul(in[0], channelsLike(in[1], in[0])) }
+	}
 	if !train {
 		return forward([]*Node{x, s})
 	}

@@ -64,6 +64,9 @@ func sumPixels(x *Node) *Node {
 // addBias adds b [C] to y [..., C].
 func addBias(train bool, y, b *Node) *Node {
 	forward := func(in []*Node) *Node { return Add(in[0], ExpandLeftToRank(in[1], in[0].Rank())) }
+	if interpreted(y.Graph()) {
+		forward = func(in []*Node) *Node { return Add(in[0], channelsLike(in[1], in[0])) }
+	}
 	if !train {
 		return forward([]*Node{y, b})
 	}

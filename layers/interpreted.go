@@ -1,0 +1,93 @@
+package layers
+
+import (
+	"github.com/gomlx/compute/shapes"
+	. "github.com/gomlx/gomlx/core/graph"
+)
+
+// The forms below are for backends that run a graph operation by operation (see interpreted). On
+// GoMLX's pure Go one, operands of equal shape take 0.6 ns an element on one core, a broadcast operand
+// through its index iterator 2.5 ns, a slice or a transpose 1.2 to 4 ns, a concatenation of long runs
+// 0.2 ns, and matrix products have fast kernels that use all cores.
+
+// repeatPixels repeats s [N, C] for each pixel: [N, pixels, C]. A product with ones is a fifth of the
+// time of a broadcast.
+func repeatPixels(s *Node, pixels int) *Node {
+	n, c := s.Shape().Dim(0), s.Shape().Dim(1)
+	ones := Ones(s.Graph(), shapes.Make(s.DType(), n, pixels, 1))
+	return DotGeneral(ones, []int{2}, []int{0}, Reshape(s, n, 1, c), []int{1}, []int{0})
+}
+
+// channelsLike repeats s [C] for each pixel of x: [..., C].
+func channelsLike(s, x *Node) *Node {
+	c := s.Shape().Dim(0)
+	return Reshape(repeatPixels(Reshape(s, 1, c), x.Shape().Size()/c), x.Shape().Dimensions...)
+}
+
+// averagePixels is the mean over the pixels, as a product: [N, H, W, C] to [N, C].
+func averagePixels(x *Node) *Node {
+	n, pixels, c := x.Shape().Dim(0), x.Shape().Dim(1)*x.Shape().Dim(2), x.Shape().Dim(3)
+	weights := MulScalar(Ones(x.Graph(), shapes.Make(x.DType(), n, 1, pixels)), 1/float64(pixels))
+	return Reshape(DotGeneral(weights, []int{2}, []int{0}, Reshape(x, n, pixels, c), []int{1}, []int{0}), n, c)
+}
+
+// shiftedTaps is the sum of the nine taps of a kernel [9, C] on x [N, H, W, C], plus bias [C] if it is
+// not nil, with a border: [N, H+2, W+2, C], of which one pixel on each side is to be cut off. Shifts
+// are concatenations with zeros; the border makes a single slice of the nine that shifts would be.
+func shiftedTaps(x, kernel, bias *Node) *Node {
+	var columns [3]*Node
+	for i := range columns {
+		columns[i] = shiftInto(x, 2, 2-i)
+	}
+	var sum *Node
+	for i := range 3 {
+		var row *Node
+		for j, column := range columns {
+			tap := Reshape(Slice(kernel, AxisElem(3*i+j)), -1)
+			row = addTo(row, Mul(column, channelsLike(tap, column)))
+		}
+		sum = addTo(sum, shiftInto(row, 1, 2-i))
+	}
+	if bias != nil {
+		sum = Add(sum, channelsLike(bias, sum))
+	}
+	return sum
+}
+
+// gateInside is SimpleGate of an image [N, H+2, W+2, 2C] without its border: [N, H, W, C].
+func gateInside(x *Node) *Node {
+	c := x.Shape().Dim(3) / 2
+	half := func(from int) *Node {
+		return Slice(x, AxisRange(), AxisRange(1, -1), AxisRange(1, -1), AxisRange(from, from+c))
+	}
+	return Mul(half(0), half(c))
+}
+
+// shiftInto puts x into zeros that are longer by 2 along an axis, from start on.
+func shiftInto(x *Node, axis, start int) *Node {
+	parts := []*Node{x}
+	zeros := func(count int) *Node {
+		shape := x.Shape().Clone()
+		shape.Dimensions[axis] = count
+		return Zeros(x.Graph(), shape)
+	}
+	if start > 0 {
+		parts = append([]*Node{zeros(start)}, parts...)
+	}
+	if start < 2 {
+		parts = append(parts, zeros(2-start))
+	}
+	return Concatenate(parts, axis)
+}
+
+// convolvePatches is a convolution with stride 1 and zero padding for an odd kernel [k, k, C, out], as
+// one product with what each pixel's kernel covers: [N, H, W, C] to [N, H, W, out].
+func convolvePatches(x, kernel *Node) *Node {
+	k, h, w := kernel.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2)
+	padded := padSpatial(x, k/2)
+	patches := make([]*Node, k*k)
+	for i := range patches {
+		patches[i] = window(padded, i/k, i%k, h, w)
+	}
+	return matmulChannels(Concatenate(patches, -1), Reshape(kernel, -1, kernel.Shape().Dim(3)))
+}
