@@ -28,10 +28,14 @@ func depthwise3x3(scope *model.Scope, x *Node, bias bool, init Init) *Node {
 	}
 	countMACs(g, 9*x.Shape().Size())
 	noteConvolution(scope, g, Convolution{Layer: "Depthwise3x3", Kernel: 3, Stride: 1, Padding: 1, In: channels, Out: channels})
-	if !training(scope, x) {
-		return depthwiseTaps(inputs)
+	forward, backward := depthwiseTaps, depthwiseGradients
+	if interpreted(g) {
+		forward, backward = shiftedConvolution, shiftedGradients
 	}
-	return withGradient(depthwiseTaps, depthwiseGradients, inputs...)
+	if !training(scope, x) {
+		return forward(inputs)
+	}
+	return withGradient(forward, backward, inputs...)
 }
 
 // DepthwiseGate is Depthwise3x3 with bias followed by SimpleGate: [N, H, W, 2C] to [N, H, W, C].
@@ -64,13 +68,6 @@ func DepthwiseGate(scope *model.Scope, x *Node) *Node {
 // depthwiseTaps is the convolution of x [N, H, W, ...] with a kernel [9, ...] and, if there is one, a
 // bias [...]: in holds them.
 func depthwiseTaps(in []*Node) *Node {
-	if interpreted(in[0].Graph()) {
-		var bias *Node
-		if len(in) > 2 {
-			bias = in[2]
-		}
-		return window(shiftedTaps(in[0], in[1], bias), 1, 1, in[0].Shape().Dim(1), in[0].Shape().Dim(2))
-	}
 	padded := padSpatial(in[0], 1)
 	// The bias comes first: a sum whose last part is small would be computed again by each of its users.
 	var sum *Node

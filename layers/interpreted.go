@@ -31,6 +31,38 @@ func averagePixels(x *Node) *Node {
 	return Reshape(DotGeneral(weights, []int{2}, []int{0}, Reshape(x, n, pixels, c), []int{1}, []int{0}), n, c)
 }
 
+// meanOfRows is the mean of each row, for each column: [R, C] to the same shape.
+func meanOfRows(m *Node) *Node {
+	channels := m.Shape().Dim(1)
+	mean := Dot(m, MulScalar(Ones(m.Graph(), shapes.Make(m.DType(), channels, 1)), 1/float64(channels))).Product()
+	return Dot(mean, Ones(m.Graph(), shapes.Make(m.DType(), 1, channels))).Product()
+}
+
+// shiftedConvolution is depthwiseTaps by shiftedTaps.
+func shiftedConvolution(in []*Node) *Node {
+	x := in[0]
+	var bias *Node
+	if len(in) > 2 {
+		bias = in[2]
+	}
+	return window(shiftedTaps(x, in[1], bias), 1, 1, x.Shape().Dim(1), x.Shape().Dim(2))
+}
+
+// shiftedGradients is depthwiseGradients for shiftedConvolution.
+func shiftedGradients(in []*Node, v *Node) []*Node {
+	kernel, inside := in[1], shiftInto(shiftInto(v, 2, 1), 1, 1)
+	taps := make([]*Node, 9)
+	for k := range taps {
+		shifted := shiftInto(shiftInto(in[0], 2, 2-k%3), 1, 2-k/3)
+		taps[k] = Reshape(sumRows(Mul(shifted, inside)), 1, -1)
+	}
+	gradients := []*Node{shiftedConvolution([]*Node{v, Reverse(kernel, 0)}), Concatenate(taps, 0)}
+	if len(in) > 2 {
+		gradients = append(gradients, sumRows(v))
+	}
+	return gradients
+}
+
 // shiftedTaps is the sum of the nine taps of a kernel [9, C] on x [N, H, W, C], plus bias [C] if it is
 // not nil, with a border: [N, H+2, W+2, C], of which one pixel on each side is to be cut off. Shifts
 // are concatenations with zeros; the border makes a single slice of the nine that shifts would be.

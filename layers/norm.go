@@ -62,6 +62,9 @@ func NormPointwise(norm, conv *model.Scope, x *Node, out int, epsilon float64) *
 	channels := x.Shape().Dim(-1)
 	folded := Mul(kernel, Reshape(weight, channels, 1))
 	convBias = Add(convBias, Reshape(Dot(Reshape(bias, 1, channels), kernel).Product(), out))
+	if interpreted(x.Graph()) {
+		return addBias(true, matmulChannels(normalise(true, x, epsilon), folded), convBias)
+	}
 	dims := append([]int{}, x.Shape().Dimensions...)
 	dims[len(dims)-1] = out
 	return Reshape(normLinear(rows(x), folded, convBias, epsilon), dims...)

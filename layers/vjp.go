@@ -45,8 +45,11 @@ func sumRows(x *Node) *Node {
 	return Reshape(Slice(Dot(ones, m).Product(), AxisRange(0, 1)), -1)
 }
 
-// meanChannels averages the channels of each row: [R, C] to [R, 1].
+// meanChannels averages the channels of each row: [R, C] to [R, 1], or to [R, C] where that is faster.
 func meanChannels(m *Node) *Node {
+	if interpreted(m.Graph()) {
+		return meanOfRows(m)
+	}
 	channels := m.Shape().Dim(1)
 	weights := MulScalar(Ones(m.Graph(), shapes.Make(m.DType(), channels, dotWidth)), 1/float64(channels))
 	return Slice(Dot(m, weights).Product(), AxisRange(), AxisRange(0, 1))
