@@ -44,6 +44,7 @@ func depthwise3x3(scope *model.Scope, x *Node, bias bool, init Init) *Node {
 // result is an operand of both the gate and, in the gradient, of a product that depends on the gate's
 // result: XLA then writes it to memory once and does not compute it again for the gradient.
 func DepthwiseGate(scope *model.Scope, x *Node) *Node {
+	// XLA has a form for training, interpreted backends have one for inference.
 	if training(scope, x) == interpreted(x.Graph()) {
 		return SimpleGate(Depthwise3x3(scope, x, true))
 	}

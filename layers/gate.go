@@ -50,7 +50,7 @@ func SimplifiedChannelAttention(scope *model.Scope, x *Node) *Node {
 
 // globalAverage is the mean over the pixels: [N, H, W, C] to [N, C].
 func globalAverage(train bool, x *Node) *Node {
-	if interpreted(x.Graph()) && !train {
+	if !train && interpreted(x.Graph()) {
 		return averagePixels(x)
 	}
 	if !train {

@@ -103,6 +103,9 @@ func normWeights(scope *model.Scope, x *Node) (weight, bias *Node) {
 
 // normalise returns (x-mean)/sqrt(var+epsilon) over the channels of each pixel.
 func normalise(train bool, x *Node, epsilon float64) *Node {
+	if !train && interpreted(x.Graph()) {
+		return nn.LayerNorm(x, []int{-1}, epsilon, nil, nil, nil) // one operation
+	}
 	if !train {
 		centred := Sub(x, ReduceAndKeep(x, ReduceMean, -1))
 		variance := ReduceAndKeep(Square(centred), ReduceMean, -1)

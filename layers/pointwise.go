@@ -26,7 +26,11 @@ func PointwiseResidual(owner *model.Scope, scaleName string, conv *model.Scope, 
 	if !training(owner, x) && !interpreted(x.Graph()) {
 		return Add(residual, Mul(addBias(false, matmulChannels(x, kernel), bias), ExpandLeftToRank(scale, x.Rank())))
 	}
-	y := addBias(training(owner, x), matmulChannels(x, scaleChannels(training(owner, x), kernel, scale)), Mul(bias, scale))
+	columns := Reshape(scale, 1, out)
+	if interpreted(x.Graph()) {
+		columns = channelsLike(scale, kernel)
+	}
+	y := addBias(training(owner, x), matmulChannels(x, Mul(kernel, columns)), Mul(bias, scale))
 	// The sum comes last and reads two big inputs: XLA does not duplicate it into its users.
 	return Add(residual, y)
 }
