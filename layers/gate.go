@@ -50,10 +50,7 @@ func SimplifiedChannelAttention(scope *model.Scope, x *Node) *Node {
 
 // globalAverage is the mean over the pixels: [N, H, W, C] to [N, C].
 func globalAverage(train bool, x *Node) *Node {
-	if !train && interpreted(x.Graph()) {
-		return averagePixels(x)
-	}
-	if !train {
+	if !train && !interpreted(x.Graph()) {
 		return ReduceMean(x, 1, 2)
 	}
 	n, h, w, c := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2), x.Shape().Dim(3)

@@ -25,11 +25,11 @@ func channelsLike(s, x *Node) *Node {
 	return Reshape(repeatPixels(Reshape(s, 1, c), x.Shape().Size()/c), x.Shape().Dimensions...)
 }
 
-// averagePixels is the mean over the pixels, as a product: [N, H, W, C] to [N, C].
-func averagePixels(x *Node) *Node {
-	n, pixels, c := x.Shape().Dim(0), x.Shape().Dim(1)*x.Shape().Dim(2), x.Shape().Dim(3)
-	weights := MulScalar(Ones(x.Graph(), shapes.Make(x.DType(), n, 1, pixels)), 1/float64(pixels))
-	return Reshape(DotGeneral(weights, []int{2}, []int{0}, Reshape(x, n, pixels, c), []int{1}, []int{0}), n, c)
+// sumOfImages adds the pixels of each of n images, as a product: [..., C] to [n, C].
+func sumOfImages(x *Node, n int) *Node {
+	x = Reshape(x, n, -1, x.Shape().Dim(-1))
+	ones := Ones(x.Graph(), shapes.Make(x.DType(), n, 1, x.Shape().Dim(1)))
+	return Reshape(DotGeneral(ones, []int{2}, []int{0}, x, []int{1}, []int{0}), n, x.Shape().Dim(2))
 }
 
 // meanOfRows is the mean of each row, for each column: [R, C] to the same shape.

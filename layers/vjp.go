@@ -40,6 +40,9 @@ func rows(x *Node) *Node {
 
 // sumRows adds all pixels: [..., C] to [C].
 func sumRows(x *Node) *Node {
+	if interpreted(x.Graph()) {
+		return Reshape(sumOfImages(x, 1), -1)
+	}
 	m := rows(x)
 	ones := Ones(x.Graph(), shapes.Make(x.DType(), dotWidth, m.Shape().Dim(0)))
 	return Reshape(Slice(Dot(ones, m).Product(), AxisRange(0, 1)), -1)
@@ -59,6 +62,9 @@ func meanChannels(m *Node) *Node {
 func sumPixels(x *Node) *Node {
 	n, pixels := x.Shape().Dim(0), x.Shape().Dim(1)*x.Shape().Dim(2)
 	g := x.Graph()
+	if interpreted(g) {
+		return sumOfImages(x, n)
+	}
 	shape := shapes.Make(dtypes.Int32, max(n, dotWidth), n*pixels)
 	member := Equal(Iota(g, shape, 0), Div(Iota(g, shape, 1), Scalar(g, dtypes.Int32, pixels)))
 	return Slice(Dot(ConvertDType(member, x.DType()), rows(x)).Product(), AxisRange(0, n))
