@@ -6,4 +6,4 @@ package backend
 const GoSIMD = false
 
 // goSlowdown: see gosimd.go.
-const goSlowdown = "20 times"
+const goSlowdown = "about 20 times"
