@@ -43,6 +43,9 @@ func (c Conv) Apply(scope *model.Scope, x *Node, out int) *Node {
 	} else if out <= fewOutputs && stride == 1 && padding == c.Kernel/2 {
 		noted.Form = "one product for all taps"
 		y = convolveFewOutputs(x, kernel)
+	} else if interpreted(x.Graph()) && c.Kernel == 3 && stride == 1 && padding == 1 {
+		noted.Form = "one product of patches"
+		y = convolvePatches(x, kernel)
 	} else {
 		noted.Form = "the backend's convolution"
 		y = Convolve(x, kernel).StridePerAxis(stride, stride).PaddingPerDim([][2]int{{padding, padding}, {padding, padding}}).Done()

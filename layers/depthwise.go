@@ -28,10 +28,14 @@ func depthwise3x3(scope *model.Scope, x *Node, bias bool, init Init) *Node {
 	}
 	countMACs(g, 9*x.Shape().Size())
 	noteConvolution(scope, g, Convolution{Layer: "Depthwise3x3", Kernel: 3, Stride: 1, Padding: 1, In: channels, Out: channels})
-	if !training(scope, x) {
-		return depthwiseTaps(inputs)
+	forward, backward := depthwiseTaps, depthwiseGradients
+	if interpreted(g) {
+		forward, backward = shiftedConvolution, shiftedGradients
 	}
-	return withGradient(depthwiseTaps, depthwiseGradients, inputs...)
+	if !training(scope, x) {
+		return forward(inputs)
+	}
+	return withGradient(forward, backward, inputs...)
 }
 
 // DepthwiseGate is Depthwise3x3 with bias followed by SimpleGate: [N, H, W, 2C] to [N, H, W, C].
@@ -40,7 +44,8 @@ func depthwise3x3(scope *model.Scope, x *Node, bias bool, init Init) *Node {
 // is an operand of both the gate and, in the gradient, of a product that depends on the gate's result:
 // XLA writes it to memory once and does not compute it again for the gradient.
 func DepthwiseGate(scope *model.Scope, x *Node) *Node {
-	if !training(scope, x) {
+	// XLA has a form for training, interpreted backends have one for inference.
+	if training(scope, x) == interpreted(x.Graph()) {
 		return SimpleGate(Depthwise3x3(scope, x, true))
 	}
 	g, channels := x.Graph(), x.Shape().Dim(-1)
@@ -48,6 +53,9 @@ func DepthwiseGate(scope *model.Scope, x *Node) *Node {
 	bias := Param(scope, g, "bias", fanIn(9), channels)
 	countMACs(g, 9*x.Shape().Size())
 	noteConvolution(scope, g, Convolution{Layer: "Depthwise3x3", Kernel: 3, Stride: 1, Padding: 1, In: channels, Out: channels})
+	if interpreted(g) {
+		return gateInside(shiftedTaps(x, kernel, bias))
+	}
 	var convolved *Node
 	forward := func(in []*Node) *Node {
 		convolved = tapSum(padSpatial(in[0], 1), in[1], in[2], 2, channels/2)

@@ -8,7 +8,8 @@
 // Most layers have two formulations that compute the same values. The training form carries a
 // gradient of its own, made of matrix products that XLA runs fast and that stop it from fusing
 // whole chains of layers into every one of their users. The inference form is the plain graph.
-// The flag that scope.IsTraining reads chooses between them, in one place: training.
+// The flag that scope.IsTraining reads chooses between them, in one place: training. Where they are
+// slow on a backend that compiles nothing, there is a third (interpreted.go), chosen by interpreted.
 package layers
 
 import (
@@ -19,4 +20,10 @@ import (
 // training reports whether the graph under construction needs gradients that are fast.
 func training(scope *model.Scope, x *graph.Node) bool {
 	return scope.IsTraining(x.Graph())
+}
+
+// interpreted reports whether the graph's backend runs it operation by operation, as GoMLX's pure Go
+// one does: it fuses nothing, and what an operation costs depends on how it is written.
+func interpreted(g *graph.Graph) bool {
+	return g.Backend().String() == "go"
 }

@@ -63,6 +63,11 @@ func GlobalAverage(scope *model.Scope, x *Node) *Node { return globalAverage(tra
 func scaleImages(train bool, x, s *Node) *Node {
 	n, c := x.Shape().Dim(0), x.Shape().Dim(3)
 	forward := func(in []*Node) *Node { return Mul(in[0], Reshape(in[1], n, 1, 1, c)) }
+	if interpreted(x.Graph()) {
+		forward = func(in []*Node) *Node {
+			return Mul(in[0], Reshape(repeatPixels(in[1], x.Shape().Size()/(n*c)), x.Shape().Dimensions...))
+		}
+	}
 	if !train {
 		return forward([]*Node{x, s})
 	}

@@ -3,6 +3,7 @@ package layers
 import (
 	. "github.com/gomlx/gomlx/core/graph"
 	"github.com/gomlx/gomlx/ml/model"
+	"github.com/gomlx/gomlx/ml/nn"
 )
 
 // LayerNorm normalises the channels of each pixel and applies a weight and a bias per channel:
@@ -51,6 +52,9 @@ func divideByDeviation(train bool, x *Node, epsilon float64) *Node {
 func NormPointwise(norm, conv *model.Scope, x *Node, out int, epsilon float64) *Node {
 	weight, bias := normWeights(norm, x)
 	kernel, convBias := pointwiseWeights(conv, x, out, true)
+	if !training(norm, x) && interpreted(x.Graph()) {
+		return addBias(false, matmulChannels(nn.LayerNorm(x, []int{-1}, epsilon, weight, bias, nil), kernel), convBias)
+	}
 	if !training(norm, x) {
 		h := Add(Mul(normalise(false, x, epsilon), ExpandLeftToRank(weight, x.Rank())), ExpandLeftToRank(bias, x.Rank()))
 		return addBias(false, matmulChannels(h, kernel), convBias)
@@ -58,6 +62,9 @@ func NormPointwise(norm, conv *model.Scope, x *Node, out int, epsilon float64) *
 	channels := x.Shape().Dim(-1)
 	folded := Mul(kernel, Reshape(weight, channels, 1))
 	convBias = Add(convBias, Reshape(Dot(Reshape(bias, 1, channels), kernel).Product(), out))
+	if interpreted(x.Graph()) {
+		return addBias(true, matmulChannels(normalise(true, x, epsilon), folded), convBias)
+	}
 	dims := append([]int{}, x.Shape().Dimensions...)
 	dims[len(dims)-1] = out
 	return Reshape(normLinear(rows(x), folded, convBias, epsilon), dims...)
@@ -96,6 +103,9 @@ func normWeights(scope *model.Scope, x *Node) (weight, bias *Node) {
 
 // normalise returns (x-mean)/sqrt(var+epsilon) over the channels of each pixel.
 func normalise(train bool, x *Node, epsilon float64) *Node {
+	if !train && interpreted(x.Graph()) {
+		return nn.LayerNorm(x, []int{-1}, epsilon, nil, nil, nil) // one operation
+	}
 	if !train {
 		centred := Sub(x, ReduceAndKeep(x, ReduceMean, -1))
 		variance := ReduceAndKeep(Square(centred), ReduceMean, -1)
@@ -119,6 +129,9 @@ func normalise(train bool, x *Node, epsilon float64) *Node {
 // scaleChannels multiplies x [..., C] by s [C].
 func scaleChannels(train bool, x, s *Node) *Node {
 	forward := func(in []*Node) *Node { return Mul(in[0], ExpandLeftToRank(in[1], in[0].Rank())) }
+	if interpreted(x.Graph()) {
+		forward = func(in []*Node) *Node { return Mul(in[0], channelsLike(in[1], in[0])) }
+	}
 	if !train {
 		return forward([]*Node{x, s})
 	}

@@ -23,10 +23,14 @@ func PointwiseResidual(owner *model.Scope, scaleName string, conv *model.Scope, 
 	out := residual.Shape().Dim(-1)
 	scale := Reshape(Param(owner, x.Graph(), scaleName, Constant(0), 1, 1, out, 1), out)
 	kernel, bias := pointwiseWeights(conv, x, out, true)
-	if !training(owner, x) {
+	if !training(owner, x) && !interpreted(x.Graph()) {
 		return Add(residual, Mul(addBias(false, matmulChannels(x, kernel), bias), ExpandLeftToRank(scale, x.Rank())))
 	}
-	y := addBias(true, matmulChannels(x, Mul(kernel, Reshape(scale, 1, out))), Mul(bias, scale))
+	columns := Reshape(scale, 1, out)
+	if interpreted(x.Graph()) {
+		columns = channelsLike(scale, kernel)
+	}
+	y := addBias(training(owner, x), matmulChannels(x, Mul(kernel, columns)), Mul(bias, scale))
 	// The sum comes last and reads two big inputs: XLA does not duplicate it into its users.
 	return Add(residual, y)
 }

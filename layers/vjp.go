@@ -40,13 +40,19 @@ func rows(x *Node) *Node {
 
 // sumRows adds all pixels: [..., C] to [C].
 func sumRows(x *Node) *Node {
+	if interpreted(x.Graph()) {
+		return Reshape(sumOfImages(x, 1), -1)
+	}
 	m := rows(x)
 	ones := Ones(x.Graph(), shapes.Make(x.DType(), dotWidth, m.Shape().Dim(0)))
 	return Reshape(Slice(Dot(ones, m).Product(), AxisRange(0, 1)), -1)
 }
 
-// meanChannels averages the channels of each row: [R, C] to [R, 1].
+// meanChannels averages the channels of each row: [R, C] to [R, 1], or to [R, C] where that is faster.
 func meanChannels(m *Node) *Node {
+	if interpreted(m.Graph()) {
+		return meanOfRows(m)
+	}
 	channels := m.Shape().Dim(1)
 	weights := MulScalar(Ones(m.Graph(), shapes.Make(m.DType(), channels, dotWidth)), 1/float64(channels))
 	return Slice(Dot(m, weights).Product(), AxisRange(), AxisRange(0, 1))
@@ -56,6 +62,9 @@ func meanChannels(m *Node) *Node {
 func sumPixels(x *Node) *Node {
 	n, pixels := x.Shape().Dim(0), x.Shape().Dim(1)*x.Shape().Dim(2)
 	g := x.Graph()
+	if interpreted(g) {
+		return sumOfImages(x, n)
+	}
 	shape := shapes.Make(dtypes.Int32, max(n, dotWidth), n*pixels)
 	member := Equal(Iota(g, shape, 0), Div(Iota(g, shape, 1), Scalar(g, dtypes.Int32, pixels)))
 	return Slice(Dot(ConvertDType(member, x.DType()), rows(x)).Product(), AxisRange(0, n))
@@ -64,6 +73,9 @@ func sumPixels(x *Node) *Node {
 // addBias adds b [C] to y [..., C].
 func addBias(train bool, y, b *Node) *Node {
 	forward := func(in []*Node) *Node { return Add(in[0], ExpandLeftToRank(in[1], in[0].Rank())) }
+	if interpreted(y.Graph()) {
+		forward = func(in []*Node) *Node { return Add(in[0], channelsLike(in[1], in[0])) }
+	}
 	if !train {
 		return forward([]*Node{y, b})
 	}

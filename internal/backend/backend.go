@@ -146,7 +146,7 @@ func (o *opener) openFallback(reason error) (*Backend, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the pure Go backend: %w", err)
 	}
-	o.note("XLA cannot be used: %v\nUsing the pure Go backend: same results, but about 16 times slower on a small network. `godcpt doctor` shows what to do about it.", reason)
+	o.note("XLA cannot be used: %v\nUsing the pure Go backend: same results, but %s slower at restoring with a NAFNet. `godcpt doctor` shows what to do about it.", reason, goSlowdown)
 	return &Backend{Backend: be, Kind: gobackend.BackendName, Source: "XLA cannot be used", Fallback: true}, nil
 }
 

@@ -53,7 +53,7 @@ func TestOpenFallback(t *testing.T) {
 	if b.Kind != "go" || !b.Fallback {
 		t.Errorf("got %+v, want the fallback", b)
 	}
-	for _, want := range []string{"16 times slower", "godcpt doctor"} {
+	for _, want := range []string{goSlowdown + " slower", "godcpt doctor"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not say %q:\n%s", want, log.String())
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/gomlx/compute"
 	"github.com/gomlx/gomlx/core/graph"
 
+	"github.com/godcpt/godcpt/internal/backend"
 	"github.com/godcpt/godcpt/internal/backend/backendtest"
 )
 
@@ -43,6 +44,9 @@ func TestReportJSON(t *testing.T) {
 		if byName[name].Value == "" {
 			t.Errorf("the report says nothing about %q", name)
 		}
+	}
+	if c := byName["go kernels"]; c.Value == "" || (c.Fix == "") != (backend.GoSIMD || runtime.GOARCH != "amd64") {
+		t.Errorf("got %+v about the kernels of the pure Go backend in a build with SIMD %t", c, backend.GoSIMD)
 	}
 	if !strings.HasPrefix(byName["backend"].Value, "go (") {
 		t.Errorf("backend %q, want the one that %s names", byName["backend"].Value, compute.ConfigEnvVar)
