@@ -16,6 +16,7 @@ type ChannelAttention struct {
 	ReLU  bool // scores pass a ReLU and are not normalised, as in DCPT; else a softmax over the keys
 	Bias  bool // of all three convolutions
 	Init  Init // of their kernels; nil is PyTorch's default
+	Norm  Norm // in front
 
 	// Window makes the channels attend within overlapping windows (RestormerLocal), not in training.
 	Window Window
@@ -29,7 +30,11 @@ func (a ChannelAttention) Apply(scope *model.Scope, x *Node) *Node {
 		exceptions.Panicf("layers.ChannelAttention: %d channels cannot be shared by %d heads", c, a.Heads)
 	}
 	pointwise := Conv{Kernel: 1, NoBias: !a.Bias, Init: a.Init}
-	qkv := pointwise.Apply(scope.At("qkv"), x, 3*c)
+	kernel, bias := pointwise.weights(scope.At("qkv"), x.Graph(), c, 3*c)
+	qkv := a.Norm.pointwise(x, kernel)
+	if bias != nil {
+		qkv = addBias(training(scope, x), qkv, bias)
+	}
 	qkv = depthwise3x3(scope.At("qkv_dwconv"), qkv, a.Bias, a.Init)
 	temperature := Param(scope, x.Graph(), "temperature", Constant(1), a.Heads, 1, 1)
 	attend := func(qkv *Node) *Node { return a.attend(training(scope, x), qkv, temperature) }
@@ -39,38 +44,82 @@ func (a ChannelAttention) Apply(scope *model.Scope, x *Node) *Node {
 	return pointwise.Apply(scope.At("project_out"), inWindows(qkv, a.Window, attend), c)
 }
 
+// weights are those of a 1x1 convolution: kernel [C, out], and bias [out] or nil.
+func (c Conv) weights(scope *model.Scope, g *Graph, in, out int) (kernel, bias *Node) {
+	init := c.Init
+	if init == nil {
+		init = fanIn(in)
+	}
+	kernel = Reshape(Param(scope, g, "weight", init, 1, 1, in, out), in, out)
+	if !c.NoBias {
+		bias = Param(scope, g, "bias", fanIn(in), out)
+	}
+	return kernel, bias
+}
+
 // smallestSquare is the square of the norm below which PyTorch does not divide by a norm (1e-12).
 const smallestSquare = 1e-24
 
 // attend lets the channels attend: qkv [N, H, W, 3C] to [N, H, W, C]. The queries and keys are to be
 // divided by their norms over the pixels; dividing the scores is the same and much less work.
+//
+// Both products are of all channels, of which each head needs a block on the diagonal only: few pixels
+// go with many heads, so that this is little work, and no pixel is moved, which costs more.
 func (a ChannelAttention) attend(train bool, qkv, temperature *Node) *Node {
 	n, h, w, c := qkv.Shape().Dim(0), qkv.Shape().Dim(1), qkv.Shape().Dim(2), qkv.Shape().Dim(3)/3
 	perHead := c / a.Heads
 	countMACs(qkv.Graph(), 2*n*h*w*c*perHead)
-	inverseNorms := func(x *Node) *Node { // [N, C]
-		var squares *Node
-		if train {
-			squares = sumPixels(Square(x))
-		} else {
-			squares = ReduceSum(Square(x), 1, 2)
-		}
-		// Of what is all but zero, as of an image that is all black, neither the root nor its gradient
-		// is taken: that would be infinite, and times 0 not a number.
-		large := GreaterThan(squares, Scalar(x.Graph(), x.DType(), smallestSquare))
-		safe := Where(large, squares, OnesLike(squares))
-		return Where(large, Inverse(Sqrt(safe)), MulScalar(OnesLike(squares), 1/math.Sqrt(smallestSquare)))
-	}
-	split := func(x *Node) *Node { return Reshape(x, n, h*w, a.Heads, perHead) }
+	inverse := inverseNorms(train, channelRange(qkv, 0, 2*c))
+	flat := func(x *Node) *Node { return Reshape(x, n, h*w, c) }
 	q, k, v := channelRange(qkv, 0, c), channelRange(qkv, c, 2*c), channelRange(qkv, 2*c, 3*c)
-	scores := Einsum("npic,npid->nicd", split(q), split(k))
-	scores = Mul(scores, Reshape(inverseNorms(q), n, a.Heads, perHead, 1))
-	scores = Mul(scores, Reshape(inverseNorms(k), n, a.Heads, 1, perHead))
+	scores := a.headBlocks(Einsum("npc,npd->ncd", flat(q), flat(k)))
+	scores = Mul(scores, Reshape(channelRange(inverse, 0, c), n, a.Heads, perHead, 1))
+	scores = Mul(scores, Reshape(channelRange(inverse, c, 2*c), n, a.Heads, 1, perHead))
 	scores = Mul(scores, Reshape(temperature, 1, a.Heads, 1, 1))
 	if a.ReLU {
 		scores = MaxScalar(scores, 0)
 	} else {
 		scores = softmax(train, scores)
 	}
-	return Reshape(Einsum("npid,nicd->npic", split(v), scores), n, h, w, c)
+	return Reshape(Einsum("npd,ncd->npc", flat(v), a.blockDiagonal(scores)), n, h, w, c)
+}
+
+// headBlocks takes the blocks of the heads out of matrices of all channels: [N, C, C] to
+// [N, Heads, C/Heads, C/Heads].
+func (a ChannelAttention) headBlocks(x *Node) *Node {
+	n, c := x.Shape().Dim(0), x.Shape().Dim(1)
+	blocks := Reshape(x, n, a.Heads, c/a.Heads, a.Heads, c/a.Heads)
+	return ReduceSum(Mul(blocks, a.sameHead(x)), 3)
+}
+
+// blockDiagonal is the inverse of headBlocks, with zeros elsewhere.
+func (a ChannelAttention) blockDiagonal(x *Node) *Node {
+	n, c := x.Shape().Dim(0), a.Heads*x.Shape().Dim(2)
+	return Reshape(Mul(Reshape(x, n, a.Heads, c/a.Heads, 1, c/a.Heads), a.sameHead(x)), n, c, c)
+}
+
+// sameHead is 1 where both indices are of one head: [1, Heads, 1, Heads, 1].
+func (a ChannelAttention) sameHead(x *Node) *Node {
+	return Reshape(DiagonalWithValue(ScalarOne(x.Graph(), x.DType()), a.Heads), 1, a.Heads, 1, a.Heads, 1)
+}
+
+// inverseNorms is 1 over the norm of each channel over the pixels: [N, H, W, C] to [N, C].
+func inverseNorms(train bool, x *Node) *Node {
+	squares := sumSquares(train, x)
+	// Of what is all but zero, as of an image that is all black, neither the root nor its gradient
+	// is taken: that would be infinite, and times 0 not a number.
+	large := GreaterThan(squares, Scalar(x.Graph(), x.DType(), smallestSquare))
+	safe := Where(large, squares, OnesLike(squares))
+	return Where(large, Inverse(Sqrt(safe)), MulScalar(OnesLike(squares), 1/math.Sqrt(smallestSquare)))
+}
+
+// sumSquares adds the squares of the pixels of each image: [N, H, W, C] to [N, C].
+func sumSquares(train bool, x *Node) *Node {
+	if !train {
+		return ReduceSum(Square(x), 1, 2)
+	}
+	n, c := x.Shape().Dim(0), x.Shape().Dim(3)
+	return withGradient(
+		func(in []*Node) *Node { return sumPixels(Square(in[0])) },
+		func(in []*Node, v *Node) []*Node { return []*Node{Mul(in[0], Reshape(MulScalar(v, 2), n, 1, 1, c))} }, x)
 }
