@@ -30,11 +30,7 @@ func (a ChannelAttention) Apply(scope *model.Scope, x *Node) *Node {
 		exceptions.Panicf("layers.ChannelAttention: %d channels cannot be shared by %d heads", c, a.Heads)
 	}
 	pointwise := Conv{Kernel: 1, NoBias: !a.Bias, Init: a.Init}
-	kernel, bias := pointwise.weights(scope.At("qkv"), x.Graph(), c, 3*c)
-	qkv := a.Norm.pointwise(x, kernel)
-	if bias != nil {
-		qkv = addBias(training(scope, x), qkv, bias)
-	}
+	qkv := a.Norm.conv(scope.At("qkv"), pointwise, x, 3*c)
 	qkv = depthwise3x3(scope.At("qkv_dwconv"), qkv, a.Bias, a.Init)
 	temperature := Param(scope, x.Graph(), "temperature", Constant(1), a.Heads, 1, 1)
 	attend := func(qkv *Node) *Node { return a.attend(training(scope, x), qkv, temperature) }
@@ -44,35 +40,26 @@ func (a ChannelAttention) Apply(scope *model.Scope, x *Node) *Node {
 	return pointwise.Apply(scope.At("project_out"), inWindows(qkv, a.Window, attend), c)
 }
 
-// weights are those of a 1x1 convolution: kernel [C, out], and bias [out] or nil.
-func (c Conv) weights(scope *model.Scope, g *Graph, in, out int) (kernel, bias *Node) {
-	init := c.Init
-	if init == nil {
-		init = fanIn(in)
-	}
-	kernel = Reshape(Param(scope, g, "weight", init, 1, 1, in, out), in, out)
-	if !c.NoBias {
-		bias = Param(scope, g, "bias", fanIn(in), out)
-	}
-	return kernel, bias
-}
-
 // smallestSquare is the square of the norm below which PyTorch does not divide by a norm (1e-12).
 const smallestSquare = 1e-24
 
 // attend lets the channels attend: qkv [N, H, W, 3C] to [N, H, W, C]. The queries and keys are to be
 // divided by their norms over the pixels; dividing the scores is the same and much less work.
-//
-// Both products are of all channels, of which each head needs a block on the diagonal only: few pixels
-// go with many heads, so that this is little work, and no pixel is moved, which costs more.
 func (a ChannelAttention) attend(train bool, qkv, temperature *Node) *Node {
 	n, h, w, c := qkv.Shape().Dim(0), qkv.Shape().Dim(1), qkv.Shape().Dim(2), qkv.Shape().Dim(3)/3
 	perHead := c / a.Heads
 	countMACs(qkv.Graph(), 2*n*h*w*c*perHead)
 	inverse := inverseNorms(train, channelRange(qkv, 0, 2*c))
-	flat := func(x *Node) *Node { return Reshape(x, n, h*w, c) }
+	// A head axis makes XLA move all pixels for the products: with one head, as in all networks at full
+	// resolution, there is none. (Products of all channels, of which the heads' blocks are then taken, are
+	// more work than the moves from four heads on.)
+	ofScores, ofValues, pixels := "npic,npid->nicd", "npid,nicd->npic", []int{n, h * w, a.Heads, perHead}
+	if a.Heads == 1 {
+		ofScores, ofValues, pixels = "npc,npd->ncd", "npd,ncd->npc", []int{n, h * w, c}
+	}
 	q, k, v := channelRange(qkv, 0, c), channelRange(qkv, c, 2*c), channelRange(qkv, 2*c, 3*c)
-	scores := a.headBlocks(Einsum("npc,npd->ncd", flat(q), flat(k)))
+	product := Einsum(ofScores, Reshape(q, pixels...), Reshape(k, pixels...))
+	scores := Reshape(product, n, a.Heads, perHead, perHead)
 	scores = Mul(scores, Reshape(channelRange(inverse, 0, c), n, a.Heads, perHead, 1))
 	scores = Mul(scores, Reshape(channelRange(inverse, c, 2*c), n, a.Heads, 1, perHead))
 	scores = Mul(scores, Reshape(temperature, 1, a.Heads, 1, 1))
@@ -81,26 +68,8 @@ func (a ChannelAttention) attend(train bool, qkv, temperature *Node) *Node {
 	} else {
 		scores = softmax(train, scores)
 	}
-	return Reshape(Einsum("npd,ncd->npc", flat(v), a.blockDiagonal(scores)), n, h, w, c)
-}
-
-// headBlocks takes the blocks of the heads out of matrices of all channels: [N, C, C] to
-// [N, Heads, C/Heads, C/Heads].
-func (a ChannelAttention) headBlocks(x *Node) *Node {
-	n, c := x.Shape().Dim(0), x.Shape().Dim(1)
-	blocks := Reshape(x, n, a.Heads, c/a.Heads, a.Heads, c/a.Heads)
-	return ReduceSum(Mul(blocks, a.sameHead(x)), 3)
-}
-
-// blockDiagonal is the inverse of headBlocks, with zeros elsewhere.
-func (a ChannelAttention) blockDiagonal(x *Node) *Node {
-	n, c := x.Shape().Dim(0), a.Heads*x.Shape().Dim(2)
-	return Reshape(Mul(Reshape(x, n, a.Heads, c/a.Heads, 1, c/a.Heads), a.sameHead(x)), n, c, c)
-}
-
-// sameHead is 1 where both indices are of one head: [1, Heads, 1, Heads, 1].
-func (a ChannelAttention) sameHead(x *Node) *Node {
-	return Reshape(DiagonalWithValue(ScalarOne(x.Graph(), x.DType()), a.Heads), 1, a.Heads, 1, a.Heads, 1)
+	scores = Reshape(scores, product.Shape().Dimensions...)
+	return Reshape(Einsum(ofValues, Reshape(v, pixels...), scores), n, h, w, c)
 }
 
 // inverseNorms is 1 over the norm of each channel over the pixels: [N, H, W, C] to [N, C].

@@ -17,25 +17,17 @@ func Depthwise3x3(scope *model.Scope, x *Node, bias bool) *Node {
 
 // depthwise3x3 is Depthwise3x3 with an Init of the kernel; nil is PyTorch's default.
 func depthwise3x3(scope *model.Scope, x *Node, bias bool, init Init) *Node {
-	kernel, b := depthwiseWeights(scope, x.Graph(), x.Shape().Dim(-1), bias, init)
-	countMACs(x.Graph(), 9*x.Shape().Size())
-	y := depthwise(training(scope, x), x, kernel)
-	if b == nil {
-		return y
-	}
-	return addBias(training(scope, x), y, b)
-}
-
-// depthwiseWeights are the kernel as [9, C], and the bias [C] or nil.
-func depthwiseWeights(scope *model.Scope, g *Graph, channels int, bias bool, init Init) (kernel, b *Node) {
 	if init == nil {
 		init = fanIn(9)
 	}
-	kernel = Reshape(Param(scope, g, "weight", init, 3, 3, 1, channels), 9, channels)
-	if bias {
-		b = Param(scope, g, "bias", fanIn(9), channels)
+	g, channels := x.Graph(), x.Shape().Dim(-1)
+	kernel := Reshape(Param(scope, g, "weight", init, 3, 3, 1, channels), 9, channels)
+	countMACs(g, 9*x.Shape().Size())
+	y := depthwise(training(scope, x), x, kernel)
+	if !bias {
+		return y
 	}
-	return kernel, b
+	return addBias(training(scope, x), y, Param(scope, g, "bias", fanIn(9), channels))
 }
 
 // depthwise convolves x with a kernel [9, C].

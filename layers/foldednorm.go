@@ -26,13 +26,26 @@ func (n Norm) Apply(x *Node) *Node {
 	}
 }
 
-// pointwise is Apply followed by a product of the channels with kernel [C, out]: [..., out].
-func (n Norm) pointwise(x, kernel *Node) *Node {
-	x, kernel, shift := n.fold(x, kernel)
-	if shift == nil {
-		return matmulChannels(x, kernel)
+// conv is Apply followed by a 1x1 convolution with the weights of Conv: x [..., C] to [..., out].
+func (n Norm) conv(scope *model.Scope, c Conv, x *Node, out int) *Node {
+	in, init, train := x.Shape().Dim(-1), c.Init, training(scope, x)
+	if init == nil {
+		init = fanIn(in)
 	}
-	return dense(true, x, kernel, shift)
+	kernel := Reshape(Param(scope, x.Graph(), "weight", init, 1, 1, in, out), in, out)
+	normalised, kernel, bias := n.fold(x, kernel)
+	if !c.NoBias {
+		own := Param(scope, x.Graph(), "bias", fanIn(in), out)
+		if bias == nil {
+			bias = own
+		} else {
+			bias = Add(bias, own)
+		}
+	}
+	if bias == nil {
+		return matmulChannels(normalised, kernel)
+	}
+	return dense(train, normalised, kernel, bias)
 }
 
 // fold normalises x [..., C] for a product with kernel [C, out] and gives the kernel to use instead, and
