@@ -232,17 +232,18 @@ func last(nodes []*Node) *Node { return nodes[len(nodes)-1] }
 // block is one transformer block: attention across channels, then a gated feed-forward network, each
 // after a norm and added to the stream (arXiv 2111.09881, figure 2).
 func (t transformer) block(scope *model.Scope, x *Node, heads int) *Node {
-	attention := layers.ChannelAttention{Heads: heads, ReLU: t.relu, Bias: t.bias, Init: t.init, Window: t.window(x)}
-	x = Add(x, attention.Apply(scope.At("attn"), t.normalise(scope.At("norm1"), x)))
-	feedForward := layers.GatedFeedForward{Hidden: int(float64(x.Shape().Dim(-1)) * t.expansion), Bias: t.bias, Init: t.init}
-	return Add(x, feedForward.Apply(scope.At("ffn"), t.normalise(scope.At("norm2"), x)))
+	attention := layers.ChannelAttention{
+		Heads: heads, ReLU: t.relu, Bias: t.bias, Init: t.init, Norm: t.normIn(scope.At("norm1")), Window: t.window(x),
+	}
+	x = Add(x, attention.Apply(scope.At("attn"), x))
+	feedForward := layers.GatedFeedForward{
+		Hidden: int(float64(x.Shape().Dim(-1)) * t.expansion), Bias: t.bias, Init: t.init, Norm: t.normIn(scope.At("norm2")),
+	}
+	return Add(x, feedForward.Apply(scope.At("ffn"), x))
 }
 
-func (t transformer) normalise(scope *model.Scope, x *Node) *Node {
-	if t.norm == normBiasFree {
-		return layers.BiasFreeNorm(scope.At("body"), x, t.epsilon)
-	}
-	return layers.LayerNorm(scope.At("body"), x, t.epsilon)
+func (t transformer) normIn(scope *model.Scope) layers.Norm {
+	return layers.Norm{Scope: scope.At("body"), Epsilon: t.epsilon, BiasFree: t.norm == normBiasFree}
 }
 
 // down halves the resolution and doubles the channels: level l to l+1, 0 being the highest resolution.

@@ -165,8 +165,9 @@ func (s *SwinIR) attention(layer, block int) layers.WindowAttention {
 
 // block is a transformer block: attention, then a feed-forward network, each behind a norm and added.
 func (s *SwinIR) block(scope *model.Scope, attention layers.WindowAttention, x *Node) *Node {
-	x = Add(x, attention.Apply(scope.At("attn"), layers.LayerNorm(scope.At("norm1"), x, swinirEpsilon)))
-	return Add(x, layers.MLP(scope.At("mlp"), layers.LayerNorm(scope.At("norm2"), x, swinirEpsilon), s.hidden()))
+	attention.Norm = layers.Norm{Scope: scope.At("norm1"), Epsilon: swinirEpsilon}
+	x = Add(x, attention.Apply(scope.At("attn"), x))
+	return Add(x, layers.MLP(layers.Norm{Scope: scope.At("norm2"), Epsilon: swinirEpsilon}, scope.At("mlp"), x, s.hidden()))
 }
 
 // centreRGB subtracts the mean colour from an image of [0, 1] and scales it to a range.

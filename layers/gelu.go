@@ -29,13 +29,14 @@ type GatedFeedForward struct {
 	Hidden int
 	Bias   bool // of all three convolutions
 	Init   Init // of their kernels; nil is PyTorch's default
+	Norm   Norm // in front
 }
 
 // Apply maps x [N, H, W, C] to the same shape. Weights: those of a convolution in "project_in",
 // "dwconv" and "project_out".
 func (f GatedFeedForward) Apply(scope *model.Scope, x *Node) *Node {
 	pointwise := Conv{Kernel: 1, NoBias: !f.Bias, Init: f.Init}
-	y := pointwise.Apply(scope.At("project_in"), x, 2*f.Hidden)
+	y := f.Norm.conv(scope.At("project_in"), pointwise, x, 2*f.Hidden)
 	y = depthwise3x3(scope.At("dwconv"), y, f.Bias, f.Init)
 	gated := Mul(gelu(training(scope, x), channelRange(y, 0, f.Hidden)), channelRange(y, f.Hidden, 2*f.Hidden))
 	return pointwise.Apply(scope.At("project_out"), gated, x.Shape().Dim(-1))

@@ -40,25 +40,30 @@ func normCase(name string, epsilon float64, dims ...int) layerCase {
 	}
 }
 
-// biasFreeCase divides by the deviation about the mean, and does not subtract the mean.
+// referenceBiasFree divides by the deviation about the mean, and does not subtract the mean.
+func referenceBiasFree(x, weight array, epsilon float64) array {
+	c := x.dims[len(x.dims)-1]
+	y := newArray(x.dims...)
+	for start := 0; start < len(y.values); start += c {
+		mean, squares := 0.0, 0.0
+		for _, v := range x.values[start : start+c] {
+			mean += v / float64(c)
+			squares += v * v / float64(c)
+		}
+		for i, v := range x.values[start : start+c] {
+			y.values[start+i] = v / math.Sqrt(squares-mean*mean+epsilon) * weight.values[i]
+		}
+	}
+	return y
+}
+
 func biasFreeCase(name string, epsilon float64, dims ...int) layerCase {
 	c := dims[len(dims)-1]
 	return layerCase{
 		name: name, inputs: [][]int{dims}, weights: map[string][]int{"weight": {c}},
 		build: one(func(scope *model.Scope, x *Node) *Node { return BiasFreeNorm(scope, x, epsilon) }),
 		reference: func(in []array, w map[string]array) array {
-			y := newArray(dims...)
-			for start := 0; start < len(y.values); start += c {
-				mean, squares := 0.0, 0.0
-				for _, v := range in[0].values[start : start+c] {
-					mean += v / float64(c)
-					squares += v * v / float64(c)
-				}
-				for i, v := range in[0].values[start : start+c] {
-					y.values[start+i] = v / math.Sqrt(squares-mean*mean+epsilon) * w["weight"].values[i]
-				}
-			}
-			return y
+			return referenceBiasFree(in[0], w["weight"], epsilon)
 		},
 	}
 }

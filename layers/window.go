@@ -17,6 +17,7 @@ type WindowAttention struct {
 	Shift        int  // pixels by which the image is rolled up and to the left first, and back after; 0: not at all
 	PositionBias bool // add a learnt value per head and offset of two pixels to the scores
 	Mask         bool // keep pixels that only the roll has put into one window from attending to each other
+	Norm         Norm // in front
 }
 
 // maskedScore is added to the scores of pairs that the mask keeps apart. It is the original's: their
@@ -32,10 +33,11 @@ const transformerStd = 0.02
 func (a WindowAttention) Apply(scope *model.Scope, x *Node) *Node {
 	n, h, w, channels := x.Shape().Dim(0), x.Shape().Dim(1), x.Shape().Dim(2), x.Shape().Dim(3)
 	tokens, train := a.Window*a.Window, training(scope, x)
-	windows := WindowPartition(roll(x, a.Shift), a.Window)
+	normalised, weight, bias := a.Norm.denseWeights(scope.At("qkv"), x, 3*channels)
+	windows := WindowPartition(roll(normalised, a.Shift), a.Window)
 	count := windows.Shape().Dim(0)
 
-	qkv := Reshape(Dense(scope.At("qkv"), windows, 3*channels), count, tokens, 3, a.Heads, channels/a.Heads)
+	qkv := Reshape(dense(train, windows, weight, bias), count, tokens, 3, a.Heads, channels/a.Heads)
 	qkv = TransposeAllAxes(qkv, 2, 0, 3, 1, 4)
 	part := func(i int) *Node { return Reshape(Slice(qkv, AxisElem(i)), qkv.Shape().Dimensions[1:]...) }
 	q := MulScalar(part(0), 1/math.Sqrt(float64(channels/a.Heads)))
@@ -142,14 +144,25 @@ func softmax(train bool, x *Node) *Node {
 // Dense is PyTorch's nn.Linear on the channels of each pixel or token: x [..., C] to [..., out], with the
 // first weights of transformers. Weights: "weight" [C, out], normal with deviation 0.02, "bias" [out], 0.
 func Dense(scope *model.Scope, x *Node, out int) *Node {
-	g := x.Graph()
-	weight := Param(scope, g, "weight", Normal(transformerStd), x.Shape().Dim(-1), out)
-	return addBias(training(scope, x), matmulChannels(x, weight), Param(scope, g, "bias", Constant(0), out))
+	x, weight, bias := Norm{}.denseWeights(scope, x, out)
+	return dense(training(scope, x), x, weight, bias)
 }
 
-// MLP is a transformer's feed-forward network on the channels of each pixel or token: Dense to hidden
-// channels, exact GELU, Dense back. Weights: "fc1" and "fc2", as Dense.
-func MLP(scope *model.Scope, x *Node, hidden int) *Node {
-	y := gelu(training(scope, x), Dense(scope.At("fc1"), x, hidden))
-	return Dense(scope.At("fc2"), y, x.Shape().Dim(-1))
+// denseWeights are x and the weights of a Dense behind the norm, as fold gives them.
+func (n Norm) denseWeights(scope *model.Scope, x *Node, out int) (normalised, weight, bias *Node) {
+	g := x.Graph()
+	normalised, weight, shift := n.fold(x, Param(scope, g, "weight", Normal(transformerStd), x.Shape().Dim(-1), out))
+	bias = Param(scope, g, "bias", Constant(0), out)
+	if shift != nil {
+		bias = Add(bias, shift)
+	}
+	return normalised, weight, bias
+}
+
+// MLP is a transformer's feed-forward network on the channels of each pixel or token, behind a norm: Dense
+// to hidden channels, exact GELU, Dense back. Weights: "fc1" and "fc2", as Dense.
+func MLP(norm Norm, scope *model.Scope, x *Node, hidden int) *Node {
+	train := training(scope, x)
+	normalised, weight, bias := norm.denseWeights(scope.At("fc1"), x, hidden)
+	return Dense(scope.At("fc2"), gelu(train, dense(train, normalised, weight, bias)), x.Shape().Dim(-1))
 }

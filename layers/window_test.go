@@ -131,7 +131,7 @@ func TestDense(t *testing.T) {
 		}, layerCase{
 			name: fmt.Sprintf("MLP %v", dims), inputs: [][]int{dims},
 			weights: map[string][]int{"fc1/weight": {channels, 3}, "fc1/bias": {3}, "fc2/weight": {3, channels}, "fc2/bias": {channels}},
-			build:   one(func(scope *model.Scope, x *Node) *Node { return MLP(scope, x, 3) }),
+			build:   one(func(scope *model.Scope, x *Node) *Node { return MLP(Norm{}, scope, x, 3) }),
 			reference: func(in []array, w map[string]array) array {
 				return referenceDense(referenceGELU(referenceDense(in[0], w["fc1/weight"], w["fc1/bias"])), w["fc2/weight"], w["fc2/bias"])
 			},
@@ -149,7 +149,7 @@ func TestWindowMACs(t *testing.T) {
 		r := NewRecord(x.Graph())
 		defer r.Close(x.Graph())
 		y := WindowAttention{Window: size, Heads: 2, Shift: 1, PositionBias: true, Mask: true}.Apply(scope.At("attn"), x)
-		MLP(scope.At("mlp"), y, 8)
+		MLP(Norm{}, scope.At("mlp"), y, 8)
 		record = *r
 	}, n, h, w, channels)
 	attention := pixels * (4*channels*channels + 2*size*size*channels)
