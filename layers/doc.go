@@ -9,7 +9,8 @@
 // gradient of its own, made of matrix products that XLA runs fast and that stop it from fusing
 // whole chains of layers into every one of their users. The inference form is the plain graph.
 // The flag that scope.IsTraining reads chooses between them, in one place: training. Where they are
-// slow on a backend that compiles nothing, there is a third (interpreted.go), chosen by interpreted.
+// slow on a backend that compiles nothing, there is a third (interpreted.go), chosen by interpreted; on a
+// GPU sums are reductions, chosen by accelerated.
 package layers
 
 import (
@@ -26,4 +27,12 @@ func training(scope *model.Scope, x *graph.Node) bool {
 // one does: it fuses nothing, and what an operation costs depends on how it is written.
 func interpreted(g *graph.Graph) bool {
 	return g.Backend().String() == "go"
+}
+
+// accelerated reports whether the graph is for XLA on something else than a CPU. There sums are
+// reductions: what stops XLA's fusion on a CPU is not needed, and its matrix products round what they
+// multiply to 10 bits (TF32) unless told otherwise, which the mean of a norm must not be.
+func accelerated(g *graph.Graph) bool {
+	device, ok := g.Backend().(interface{ IsCPU() bool })
+	return ok && !device.IsCPU()
 }

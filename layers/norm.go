@@ -86,14 +86,22 @@ func normLinear(x, w, b *Node, epsilon float64) *Node {
 	backward := func(in []*Node, v *Node) []*Node {
 		u := Mul(v, inverse)
 		dw := DotGeneral(centred, []int{0}, nil, u, []int{0}, nil)
-		db := DotGeneral(BroadcastToDims(deviation, x.Shape().Dim(0), dotWidth), []int{0}, nil, u, []int{0}, nil)
 		// The gradient of a mean is taken off in the weights: their columns get the mean 0.
 		columns := Sub(in[1], ReduceAndKeep(in[1], ReduceMean, 0))
 		g := DotGeneral(u, []int{1}, nil, columns, []int{1}, nil)
 		along := Mul(Square(inverse), meanChannels(Mul(centred, g)))
-		return []*Node{Sub(g, Mul(centred, along)), dw, Reshape(Slice(db, AxisElem(0)), -1)}
+		return []*Node{Sub(g, Mul(centred, along)), dw, biasGradient(deviation, u)}
 	}
 	return withGradient(forward, backward, x, w, b)
+}
+
+// biasGradient is the sum of the rows of v = u*deviation: [R, K] to [K]. As a product with u it needs no v.
+func biasGradient(deviation, u *Node) *Node {
+	if accelerated(u.Graph()) {
+		return sumRows(Mul(u, deviation))
+	}
+	deviations := BroadcastToDims(deviation, u.Shape().Dim(0), dotWidth)
+	return Reshape(Slice(DotGeneral(deviations, []int{0}, nil, u, []int{0}, nil), AxisElem(0)), -1)
 }
 
 func normWeights(scope *model.Scope, x *Node) (weight, bias *Node) {

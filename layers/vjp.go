@@ -44,6 +44,9 @@ func sumRows(x *Node) *Node {
 		return Reshape(sumOfImages(x, 1), -1)
 	}
 	m := rows(x)
+	if accelerated(x.Graph()) {
+		return ReduceSum(m, 0)
+	}
 	ones := Ones(x.Graph(), shapes.Make(x.DType(), dotWidth, m.Shape().Dim(0)))
 	return Reshape(Slice(Dot(ones, m).Product(), AxisRange(0, 1)), -1)
 }
@@ -52,6 +55,9 @@ func sumRows(x *Node) *Node {
 func meanChannels(m *Node) *Node {
 	if interpreted(m.Graph()) {
 		return meanOfRows(m)
+	}
+	if accelerated(m.Graph()) {
+		return ReduceAndKeep(m, ReduceMean, -1)
 	}
 	channels := m.Shape().Dim(1)
 	weights := MulScalar(Ones(m.Graph(), shapes.Make(m.DType(), channels, dotWidth)), 1/float64(channels))
@@ -64,6 +70,9 @@ func sumPixels(x *Node) *Node {
 	g := x.Graph()
 	if interpreted(g) {
 		return sumOfImages(x, n)
+	}
+	if accelerated(g) {
+		return ReduceSum(x, 1, 2)
 	}
 	shape := shapes.Make(dtypes.Int32, max(n, dotWidth), n*pixels)
 	member := Equal(Iota(g, shape, 0), Div(Iota(g, shape, 1), Scalar(g, dtypes.Int32, pixels)))

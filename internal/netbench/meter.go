@@ -21,6 +21,12 @@ type programCost struct {
 	operations     int           // of the one that was compiled last, in the graph as it was built
 }
 
+// IsCPU tells what the inner backend tells, for layers choose their form by it.
+func (m *meter) IsCPU() bool {
+	device, ok := m.Backend.(interface{ IsCPU() bool })
+	return !ok || device.IsCPU()
+}
+
 // Builder begins a program.
 func (m *meter) Builder(name string) compute.Builder {
 	return &meteredBuilder{Builder: m.Backend.Builder(name), meter: m, begun: time.Now()}
