@@ -102,6 +102,7 @@ func (s *session) loop(ctx context.Context) error {
 	if s.info.Iteration > 0 {
 		s.journal.message(fmt.Sprintf("resuming at iteration %d of %d", s.info.Iteration, s.config.Steps))
 	}
+	s.compileAhead()
 	for s.info.Unrecorded != nil || s.trainer.Iteration < s.config.Steps {
 		if ctx.Err() != nil {
 			return s.interrupt()
@@ -116,6 +117,16 @@ func (s *session) loop(ctx context.Context) error {
 		s.journal.message(s.run.Recipe.skippedSummary(s.info.Skipped))
 	}
 	return nil
+}
+
+// compileAhead compiles while the loader prepares the first batches, if all are of one size.
+func (s *session) compileAhead() {
+	if slices.ContainsFunc(s.run.Recipe.Data.Train, func(set Set) bool { return set.Patch != 0 }) {
+		return
+	}
+	go func() {
+		_ = s.trainer.compile(batchSize{s.config.Batch, s.config.Patch, s.config.Patch}) // Step reports what goes wrong
+	}()
 }
 
 // interrupt saves everything so that the run can go on later.

@@ -18,6 +18,7 @@ import (
 // benchFlags are the flags of all verbs that measure networks.
 type benchFlags struct {
 	nets   []string
+	set    []string
 	method string
 	batch  int
 	patch  int    // of a step
@@ -28,6 +29,7 @@ type benchFlags struct {
 
 func (f *benchFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.nets, "net", []string{"nafnet-tiny", "nafnet-5d-w32"}, "`presets` to measure, separated by commas; see godcpt networks")
+	cmd.Flags().StringArrayVarP(&f.set, "set", "s", nil, "change the network: `key=value`, as in -s network.width=16 (may be repeated)")
 	cmd.Flags().IntVar(&f.batch, "batch", 1, "`number` of images of a run")
 	cmd.Flags().StringVar(&f.csv, "csv", "", "write the figures to a `file`, too, with machine and versions")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
@@ -44,7 +46,7 @@ func (f *benchFlags) addInfer(cmd *cobra.Command) {
 
 // works are what the flags ask to measure with a verb of netbench: one for each network.
 func (f *benchFlags) works(verb string) ([]netbench.Work, error) {
-	one := netbench.Work{Verb: verb, Batch: f.batch, Method: f.method, Width: f.patch, Height: f.patch}
+	one := netbench.Work{Verb: verb, Batch: f.batch, Set: f.set, Method: f.method, Width: f.patch, Height: f.patch}
 	if verb == netbench.Infer {
 		one.Method = ""
 		var err error

@@ -37,12 +37,13 @@ const seed = 1
 
 // Work is what is measured: one network, one size.
 type Work struct {
-	Verb   string `json:"verb"`
-	Net    string `json:"net"`              // a preset
-	Method string `json:"method,omitempty"` // of a step
-	Batch  int    `json:"batch"`
-	Width  int    `json:"width"` // of an image; a step's are square
-	Height int    `json:"height"`
+	Verb   string   `json:"verb"`
+	Net    string   `json:"net"`              // a preset
+	Set    []string `json:"set,omitempty"`    // changes of the preset, as of a recipe: "network.width=16"
+	Method string   `json:"method,omitempty"` // of a step
+	Batch  int      `json:"batch"`
+	Width  int      `json:"width"` // of an image; a step's are square
+	Height int      `json:"height"`
 }
 
 // Validate reports what is wrong with the work.
@@ -70,7 +71,11 @@ func (w Work) Validate() error {
 }
 
 func (w Work) network() (dcpt.Network, error) {
-	return dcpt.NewNetwork(dcpt.NetworkConfig{"preset": w.Net})
+	recipe, err := recipes.Load("nafnet-5d", append([]string{"network.preset=" + w.Net}, w.Set...)...)
+	if err != nil {
+		return nil, err
+	}
+	return dcpt.NewNetwork(recipe.Network)
 }
 
 // args is the command line that serves the work.
@@ -80,6 +85,9 @@ func (w Work) args() []string {
 		args = append(args, "--method", w.Method, "--patch", strconv.Itoa(w.Width))
 	} else {
 		args = append(args, "--size", fmt.Sprintf("%dx%d", w.Width, w.Height))
+	}
+	for _, setting := range w.Set {
+		args = append(args, "--set", setting)
 	}
 	return append(args, "--serve")
 }

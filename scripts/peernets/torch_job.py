@@ -24,7 +24,7 @@ def images(work, channels_last):
 
 
 def compile_blocks(net):
-    """Compiles each kind of block once instead of the whole network, whose gradient takes many minutes."""
+    """Compiles each kind of block once instead of the whole network, to compile in less time."""
     torch._dynamo.config.recompile_limit = 64  # one for each size of a block
     for module in net.modules():
         if isinstance(module, BLOCKS):
