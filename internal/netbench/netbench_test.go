@@ -135,6 +135,15 @@ func TestMACs(t *testing.T) {
 	if got := macs(step); got <= 4*d.MACs {
 		t.Errorf("a pre-training step of 2 images: %d, want more than 4 times %d: two passes each, and the classifier", got, d.MACs)
 	}
+	narrow := infer
+	narrow.Set = []string{"network.width=8"}
+	if got := macs(narrow); got >= macs(infer)/2 {
+		t.Errorf("half of the width: %d, want less than half of %d", got, macs(infer))
+	}
+	narrow.Set = []string{"network.wdth=8"}
+	if err := narrow.Validate(); err == nil || !strings.Contains(err.Error(), "width") {
+		t.Errorf("an unknown setting: %v", err)
+	}
 }
 
 func TestFill(t *testing.T) {
@@ -211,7 +220,7 @@ func TestTablesFitATerminal(t *testing.T) {
 }
 
 func TestCSV(t *testing.T) {
-	const work, start = "verb,net,method,batch,width,height",
+	const work, start = "verb,net,set,method,batch,width,height",
 		"operations,build_seconds,compile_seconds,programs_loaded,start_seconds,backend,processor,cores,cpu_features,godcpt,go,gomlx,go-xla,compute,pjrt"
 	row := sampleRow()
 	for _, test := range []struct {
@@ -248,6 +257,8 @@ func TestArgsNameTheWork(t *testing.T) {
 	}{
 		{tinyWorks[1], "bench step --net nafnet-tiny --batch 1 --method dcpt --patch 16 --serve"},
 		{tinyWorks[2], "bench infer --net nafnet-tiny --batch 2 --size 16x8 --serve"},
+		{Work{Verb: Infer, Net: "nafnet-tiny", Set: []string{"network.width=8"}, Batch: 1, Width: 8, Height: 8},
+			"bench infer --net nafnet-tiny --batch 1 --size 8x8 --set network.width=8 --serve"},
 	} {
 		if got := test.work.args(); !reflect.DeepEqual(got, strings.Fields(test.want)) {
 			t.Errorf("%s, want %s", fmt.Sprint(got), test.want)

@@ -86,10 +86,12 @@ func WriteCompileCSV(w io.Writer, list []Compilation) error {
 	return csv.NewWriter(w).WriteAll(records)
 }
 
-func workColumns() []string { return []string{"verb", "net", "method", "batch", "width", "height"} }
+func workColumns() []string {
+	return []string{"verb", "net", "set", "method", "batch", "width", "height"}
+}
 
 func (w Work) record() []string {
-	return []string{w.Verb, w.Net, w.Method, strconv.Itoa(w.Batch), strconv.Itoa(w.Width), strconv.Itoa(w.Height)}
+	return []string{w.Verb, w.Net, strings.Join(w.Set, " "), w.Method, strconv.Itoa(w.Batch), strconv.Itoa(w.Width), strconv.Itoa(w.Height)}
 }
 
 func startColumns() []string {

@@ -32,6 +32,9 @@ const (
 	maxSide  = 1 << 13
 )
 
+// recipeName is the recipe whose stages a step takes, and that settings change.
+const recipeName = "nafnet-5d"
+
 // seed of weights and images: each process of a Work does the same.
 const seed = 1
 
@@ -71,7 +74,11 @@ func (w Work) Validate() error {
 }
 
 func (w Work) network() (dcpt.Network, error) {
-	recipe, err := recipes.Load("nafnet-5d", append([]string{"network.preset=" + w.Net}, w.Set...)...)
+	network, err := dcpt.NewNetwork(dcpt.NetworkConfig{"preset": w.Net})
+	if err != nil || len(w.Set) == 0 {
+		return network, err
+	}
+	recipe, err := recipes.Load(recipeName, append([]string{"network.preset=" + w.Net}, w.Set...)...)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +102,7 @@ func (w Work) args() []string {
 // stage is the configuration of a step: a stage of the recipe nafnet-5d, which the method decides, with
 // no moving average of the weights, and the number of its classes.
 func (w Work) stage() (config dcpt.StageConfig, classes int, err error) {
-	recipe, err := recipes.Load("nafnet-5d")
+	recipe, err := recipes.Load(recipeName)
 	if err != nil {
 		return dcpt.StageConfig{}, 0, err
 	}
