@@ -86,6 +86,9 @@ func (v Evaluator) Evaluate(ctx context.Context, ds datasets.Dataset) (*Evaluati
 		}
 		return v.pass(sample)
 	}) {
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			return nil, err
 		}

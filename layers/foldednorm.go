@@ -33,6 +33,7 @@ func (n Norm) conv(scope *model.Scope, c Conv, x *Node, out int) *Node {
 		init = fanIn(in)
 	}
 	kernel := Reshape(Param(scope, x.Graph(), "weight", init, 1, 1, in, out), in, out)
+	noteConvolution(scope, x.Graph(), Convolution{Layer: "Norm.conv", Kernel: 1, Stride: 1, In: in, Out: out})
 	normalised, kernel, bias := n.fold(x, kernel)
 	if !c.NoBias {
 		own := Param(scope, x.Graph(), "bias", fanIn(in), out)

@@ -36,6 +36,9 @@ var buildConvolution = map[string]func(c layers.Convolution, scope *model.Scope,
 	"Upsample2x2": func(c layers.Convolution, scope *model.Scope, x *Node) *Node {
 		return layers.Upsample2x2(scope, x, c.Out)
 	},
+	"Norm.conv": func(c layers.Convolution, scope *model.Scope, x *Node) *Node {
+		return layers.NormConv(layers.Norm{}, scope, layers.Conv{Kernel: 1}, x, c.Out)
+	},
 	"Pointwise": func(c layers.Convolution, scope *model.Scope, x *Node) *Node {
 		return layers.Pointwise(scope, x, c.Out, true)
 	},
