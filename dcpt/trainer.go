@@ -13,6 +13,7 @@ import (
 	"github.com/gomlx/gomlx/ml/model"
 
 	"github.com/godcpt/godcpt/datasets"
+	"github.com/godcpt/godcpt/internal/memory"
 	"github.com/godcpt/godcpt/internal/parallel"
 )
 
@@ -33,6 +34,7 @@ type Trainer struct {
 	updaters []*updater  // one for each optimizer
 	pass     *model.Exec // see graph
 	compiled map[batchSize]bool
+	stepped  bool // since the start
 }
 
 // batchSize is what a pass is compiled for: n patches of h x w pixels.
@@ -212,6 +214,12 @@ func (t *Trainer) Step(batches ...*datasets.Batch) (StepResult, error) {
 		gradients = gradients[len(u.weights):]
 	}
 	t.Iteration = iteration
+	if !t.stepped {
+		// What building graphs took, and the place of the temporaries of the gradients: new weights have
+		// settled in it, so the next step takes another.
+		t.stepped = true
+		memory.Release()
+	}
 	return result, nil
 }
 

@@ -6,7 +6,13 @@ So a notebook runs the same from JupyterLab, an editor or the tests, whatever wa
 """
 
 import json
+import os
 import sys
+
+# How XLA's temporaries are allocated, as the command line sets it (internal/backend/allocator.go).
+allocator = ["glibc.malloc.hugetlb=1", "glibc.malloc.mmap_max=0", "glibc.malloc.trim_threshold=8589934592"]
+if os.cpu_count() <= 8:
+    allocator.append("glibc.malloc.arena_max=1")
 
 path, bin_folder = sys.argv[1:]
 with open(path) as f:
@@ -16,8 +22,7 @@ spec["env"] = {
     "PATH": bin_folder + ":${PATH}",
     # Plugins are installed by GoDCPT's own way of opening the backend.
     "GOMLX_NO_AUTO_INSTALL": "1",
-    # Huge pages for XLA's temporaries, as the command line takes them: read by glibc only.
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    "GLIBC_TUNABLES": ":".join(allocator),
 }
 with open(path, "w") as f:
     json.dump(spec, f, indent=2)

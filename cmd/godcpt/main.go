@@ -29,8 +29,8 @@ const (
 )
 
 func main() {
-	// An error means that the program goes on as it is: huge pages only make it faster.
-	_ = backend.ReexecWithHugePages()
+	// An error means that the program goes on as it is: the settings only make it faster.
+	_ = backend.ReexecTuned()
 	silenceLibraries()
 	cobra.EnableCommandSorting = false // verbs are listed in the order of use
 	ctx, stop := untilInterrupted(context.Background(), os.Stderr)

@@ -16,7 +16,7 @@ const printTunablesEnv = "GODCPT_TEST_PRINT_TUNABLES"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(printTunablesEnv) != "" {
-		if err := ReexecWithHugePages(); err != nil {
+		if err := ReexecTuned(); err != nil {
 			fmt.Println(err)
 		}
 		on, _ := HugePages()
@@ -286,22 +286,5 @@ func TestInstallCUDAWithoutGPU(t *testing.T) {
 	o := &opener{Options: Options{InstallCUDA: true, Log: &log}, installer: testInstaller(io.Discard, "", wheel{})}
 	if err := o.installCUDA(); err == nil || !strings.Contains(err.Error(), "no NVIDIA GPU") {
 		t.Errorf("error %v, want that there is no GPU", err)
-	}
-}
-
-func TestWithHugePages(t *testing.T) {
-	for in, want := range map[string]string{
-		"":                             "glibc.malloc.hugetlb=1",
-		"glibc.malloc.check=3":         "glibc.malloc.check=3:glibc.malloc.hugetlb=1",
-		"glibc.malloc.hugetlb=2":       "",
-		"a.b=1:glibc.malloc.hugetlb=0": "",
-	} {
-		got, change := withHugePages(in)
-		if want == "" {
-			want = in
-		}
-		if got != want || change != (want != in) {
-			t.Errorf("%q: got %q, %v, want %q", in, got, change, want)
-		}
 	}
 }

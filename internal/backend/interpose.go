@@ -16,6 +16,8 @@ import (
 	"unsafe"
 
 	"github.com/gomlx/go-xla/pjrt"
+
+	"github.com/godcpt/godcpt/internal/memory"
 )
 
 // interposed is the plugin whose compilations go through the cache: the first CPU plugin that the
@@ -79,12 +81,22 @@ func checkTable(api *C.struct_godcpt_pjrt_api) error {
 	return nil
 }
 
+// leastReleased is how long compiling or loading a program takes for the memory that it took to be given
+// back to the system. The allocator would keep it (see settings), beside what runs then take.
+const leastReleased = time.Second
+
 // godcptCompile is PJRT_Client_Compile: it loads the program from the cache, or compiles it and puts
 // it there. Where the cache fails it only compiles.
 //
 //export godcptCompile
 func godcptCompile(args *C.struct_godcpt_pjrt_compile_args) unsafe.Pointer {
 	api := interposed.api
+	began := time.Now()
+	defer func() {
+		if time.Since(began) > leastReleased {
+			memory.Release()
+		}
+	}()
 	key := programs.key(
 		bytesAt(args.program.format, args.program.format_size),
 		bytesAt(args.program.code, args.program.code_size),

@@ -1,4 +1,5 @@
-// Package memory tells how much memory this process may still take and how much it has taken.
+// Package memory tells how much memory this process may still take and how much it has taken, and gives
+// back what is free.
 package memory
 
 import (

@@ -26,8 +26,8 @@ def parse(argv):
     parser.add_argument("--csv", metavar="FILE", help="write a row for each program and work")
     parser.add_argument("--compile-limit", type=float, default=300, metavar="SECONDS",
                         help="for a program's start with its first run, in which it may compile (default 300)")
-    parser.add_argument("--hugepages-for-peers", action="store_true",
-                        help=f"run the peers with GLIBC_TUNABLES={compare.HUGE_PAGES}, which our program sets for itself")
+    parser.add_argument("--tuned-peers", action="store_true",
+                        help=f"run the peers too with the allocator's settings that our program makes for itself ({compare.TUNABLES})")
     args = parser.parse_args(argv)
     if args.rounds < 1:
         parser.error("--rounds must be at least 1")
@@ -51,7 +51,7 @@ def main(argv):
         return 0 if check.main(os.path.join(ROOT, "..", "shared", "parity")) else 1
     if not shutil.which("g++"):
         print("peers: g++ is missing: torch.compile is left out, the ratios are of PyTorch without it", file=sys.stderr)
-    peer_env = {"GLIBC_TUNABLES": compare.HUGE_PAGES} if args.hugepages_for_peers else {}
+    peer_env = {"GLIBC_TUNABLES": compare.TUNABLES} if args.tuned_peers else {}
     with tempfile.TemporaryDirectory() as folder:
         starter = compare.Starter(os.environ["GODCPT"], sys.executable, folder, peer_env, args.compile_limit)
         if args.scaling:

@@ -16,7 +16,8 @@ import time
 from . import machine, works
 
 OURS = "godcpt"
-HUGE_PAGES = "glibc.malloc.hugetlb=1"
+# The allocator's settings that our program makes for itself (internal/backend/allocator.go).
+TUNABLES = "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=8589934592:glibc.malloc.arena_max=1"
 RUN_LIMIT = 120.0  # seconds for one run
 MEMORY_MARGIN = 1.3  # how much more memory than its peers so far a process may need
 
