@@ -29,6 +29,7 @@ const (
 )
 
 func main() {
+	backend.CompileIfChild()
 	// An error means that the program goes on as it is: the settings only make it faster.
 	_ = backend.ReexecTuned()
 	silenceLibraries()

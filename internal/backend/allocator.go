@@ -1,6 +1,10 @@
 package backend
 
-import "strings"
+import (
+	"os"
+	"slices"
+	"strings"
+)
 
 const (
 	// NoTuningEnv names the environment variable that turns ReexecTuned off.
@@ -8,7 +12,7 @@ const (
 
 	tunablesEnv = "GLIBC_TUNABLES"
 	hugePages   = "glibc.malloc.hugetlb"
-	// reexecEnv marks the second start, so that there is never a third.
+	// reexecEnv marks the second start, so that there is never a third; its value is what tunablesEnv was.
 	reexecEnv = "GODCPT_REEXEC"
 )
 
@@ -56,4 +60,22 @@ func tunable(tunables, name string) string {
 		}
 	}
 	return ""
+}
+
+// withTunables returns environ with a value of GLIBC_TUNABLES; "" stands for none.
+func withTunables(environ []string, tunables string) []string {
+	environ = slices.DeleteFunc(slices.Clone(environ), func(v string) bool { return strings.HasPrefix(v, tunablesEnv+"=") })
+	if tunables != "" {
+		environ = append(environ, tunablesEnv+"="+tunables)
+	}
+	return environ
+}
+
+// untuned returns the environment of this process with GLIBC_TUNABLES as it was before ReexecTuned.
+func untuned() []string {
+	before, tuned := os.LookupEnv(reexecEnv)
+	if !tuned {
+		return os.Environ()
+	}
+	return withTunables(os.Environ(), before)
 }

@@ -17,20 +17,14 @@ import (
 func ReexecTuned() error {
 	before := os.Getenv(tunablesEnv)
 	tunables := withSettings(before, settings(runtime.NumCPU(), hugePagesOffered()))
-	if tunables == before || os.Getenv(NoTuningEnv) != "" || os.Getenv(reexecEnv) != "" {
+	if _, again := os.LookupEnv(reexecEnv); again || tunables == before || os.Getenv(NoTuningEnv) != "" {
 		return nil
 	}
 	exe, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("cannot start again with %s=%s: %w", tunablesEnv, tunables, err)
 	}
-	var env []string
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, tunablesEnv+"=") {
-			env = append(env, v)
-		}
-	}
-	env = append(env, tunablesEnv+"="+tunables, reexecEnv+"=1")
+	env := append(withTunables(os.Environ(), tunables), reexecEnv+"="+before)
 	return fmt.Errorf("cannot start again with %s=%s: %w", tunablesEnv, tunables, syscall.Exec(exe, os.Args, env))
 }
 

@@ -22,11 +22,12 @@ func TestReexecTuned(t *testing.T) {
 	for _, test := range []struct {
 		env, tunables string
 		hugePages     bool
+		before        string // for the processes that it starts
 	}{
-		{"", tuned(""), offered},
-		{tunablesEnv + "=glibc.malloc.check=3", tuned("glibc.malloc.check=3"), offered},
-		{NoTuningEnv + "=1", "", false},
-		{tunablesEnv + "=glibc.malloc.hugetlb=0", tuned("glibc.malloc.hugetlb=0"), false},
+		{"", tuned(""), offered, ""},
+		{tunablesEnv + "=glibc.malloc.check=3", tuned("glibc.malloc.check=3"), offered, "glibc.malloc.check=3"},
+		{NoTuningEnv + "=1", "", false, ""},
+		{tunablesEnv + "=glibc.malloc.hugetlb=0", tuned("glibc.malloc.hugetlb=0"), false, "glibc.malloc.hugetlb=0"},
 	} {
 		cmd := exec.Command(exe)
 		cmd.Env = append(os.Environ(), printTunablesEnv+"=1", test.env)
@@ -35,9 +36,33 @@ func TestReexecTuned(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The same process goes on: its number stays.
-		want := fmt.Sprintln(cmd.Process.Pid, test.tunables, test.hugePages)
+		want := fmt.Sprintf("%d %s %v %q\n", cmd.Process.Pid, test.tunables, test.hugePages, test.before)
 		if got := string(out); got != want {
 			t.Errorf("%q: got %q, want %q", test.env, got, want)
+		}
+	}
+}
+
+// Processes that compile get the settings that this one was started with.
+func TestUntuned(t *testing.T) {
+	isolate(t)
+	value := func() string {
+		var values []string
+		for _, v := range untuned() {
+			if strings.HasPrefix(v, tunablesEnv+"=") {
+				values = append(values, v)
+			}
+		}
+		return strings.Join(values, " ")
+	}
+	t.Setenv(tunablesEnv, "a=1")
+	if got, want := value(), tunablesEnv+"=a=1"; got != want {
+		t.Errorf("not started again: %q, want %q", got, want)
+	}
+	for before, want := range map[string]string{"": "", "b=2": tunablesEnv + "=b=2"} {
+		t.Setenv(reexecEnv, before)
+		if got := value(); got != want {
+			t.Errorf("started again, %q before: %q, want %q", before, got, want)
 		}
 	}
 }

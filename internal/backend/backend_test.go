@@ -15,12 +15,13 @@ import (
 const printTunablesEnv = "GODCPT_TEST_PRINT_TUNABLES"
 
 func TestMain(m *testing.M) {
+	CompileIfChild()
 	if os.Getenv(printTunablesEnv) != "" {
 		if err := ReexecTuned(); err != nil {
 			fmt.Println(err)
 		}
 		on, _ := HugePages()
-		fmt.Println(os.Getpid(), os.Getenv(tunablesEnv), on)
+		fmt.Printf("%d %s %v %q\n", os.Getpid(), os.Getenv(tunablesEnv), on, os.Getenv(reexecEnv))
 		return
 	}
 	os.Exit(m.Run())

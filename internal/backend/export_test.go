@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -34,12 +33,11 @@ func KeepPrograms(t *testing.T, log io.Writer) string {
 
 // FakePrograms replaces every program in dir by data, with a checksum that is right.
 func FakePrograms(dir string, data []byte) error {
-	c := &programCache{dir: dir, limit: programLimit, log: io.Discard}
+	c := &programCache{dir: dir, limit: programLimit}
 	for _, f := range programFiles(dir) {
-		c.write(strings.TrimSuffix(f.Name(), programExt), data)
-	}
-	if c.noted {
-		return errors.New("cannot write")
+		if err := c.write(strings.TrimSuffix(f.Name(), programExt), data); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -38,6 +38,7 @@ func isolate(t *testing.T) string {
 		"PIP_INDEX_URL", "PIP_CONFIG_FILE", "VIRTUAL_ENV", NoInstallEnv, tunablesEnv, reexecEnv} {
 		t.Setenv(name, "")
 	}
+	os.Unsetenv(reexecEnv) // which counts even when it is empty
 	t.Setenv("HOME", home)
 	t.Setenv("USERPROFILE", home)
 	t.Setenv("LocalAppData", filepath.Join(home, "local"))

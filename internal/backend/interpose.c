@@ -27,8 +27,27 @@ struct godcpt_pjrt_api *godcpt_interpose(struct godcpt_pjrt_api *api) {
   return copy;
 }
 
+void *godcpt_client(struct godcpt_pjrt_api *api, void **client) {
+  struct godcpt_pjrt_initialize_args initialize = {.struct_size = sizeof initialize};
+  void *error = call(api, GODCPT_PJRT_Plugin_Initialize, &initialize);
+  if (error) return error;
+  struct godcpt_pjrt_client_create_args create = {.struct_size = sizeof create};
+  error = call(api, GODCPT_PJRT_Client_Create, &create);
+  *client = create.client;
+  return error;
+}
+
 void *godcpt_compile(struct godcpt_pjrt_api *api, struct godcpt_pjrt_compile_args *args) {
   return call(api, GODCPT_PJRT_Client_Compile, args);
+}
+
+void *godcpt_compile_code(struct godcpt_pjrt_api *api, void *client, const char *format, size_t format_size, char *code, size_t code_size,
+                          const char *options, size_t options_size, void **loaded) {
+  struct godcpt_pjrt_program program = {.struct_size = sizeof program, .code = code, .code_size = code_size, .format = format, .format_size = format_size};
+  struct godcpt_pjrt_compile_args args = {.struct_size = sizeof args, .client = client, .program = &program, .compile_options = options, .compile_options_size = options_size};
+  void *error = godcpt_compile(api, &args);
+  *loaded = args.executable;
+  return error;
 }
 
 void *godcpt_load(struct godcpt_pjrt_api *api, void *client, const char *bytes, size_t size, void **loaded) {

@@ -10,6 +10,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ import (
 // process opens, as the function that PJRT calls for it is one.
 var interposed struct {
 	sync.Mutex
+	file  string                    // the plugin's, for other processes
 	paths []string                  // under which go-xla knows it
 	api   *C.struct_godcpt_pjrt_api // the plugin's own table
 	table *C.struct_godcpt_pjrt_api // with ours
@@ -45,21 +47,20 @@ func interpose(p plugin, path string) error {
 	if slices.Contains(interposed.paths, path) {
 		return nil
 	}
-	cPath := C.CString(path)
-	defer C.free(unsafe.Pointer(cPath))
-	api := C.godcpt_open(cPath) // the same table for all paths of a file
-	if api == nil {
-		return errors.New("the plugin cannot be opened")
+	api, err := openTable(path) // the same for all paths of a file
+	if err != nil {
+		return err
 	}
 	if interposed.api == nil {
-		if err := checkTable(api); err != nil {
+		file, err := filepath.EvalSymlinks(p.path)
+		if err != nil {
 			return err
 		}
 		table := C.godcpt_interpose(api)
 		if table == nil {
 			return errors.New("no memory")
 		}
-		interposed.api, interposed.table = api, table
+		interposed.file, interposed.api, interposed.table = file, api, table
 	}
 	if api != interposed.api {
 		return fmt.Errorf("another plugin is open: %s", interposed.paths)
@@ -71,22 +72,28 @@ func interpose(p plugin, path string) error {
 	return nil
 }
 
-// checkTable returns why the functions that we call are not all in a plugin's table.
-func checkTable(api *C.struct_godcpt_pjrt_api) error {
+// openTable opens a plugin and returns its table, if it has all functions that we call.
+func openTable(path string) (*C.struct_godcpt_pjrt_api, error) {
+	cPath := C.CString(path)
+	defer C.free(unsafe.Pointer(cPath))
+	api := C.godcpt_open(cPath)
+	if api == nil {
+		return nil, errors.New("the plugin cannot be opened")
+	}
 	const lastFunction = C.GODCPT_PJRT_Executable_DeserializeAndLoad
 	need := unsafe.Sizeof(*api) + (lastFunction+1)*unsafe.Sizeof(uintptr(0))
 	if api.major_version != 0 || uintptr(api.struct_size) < need {
-		return fmt.Errorf("the plugin's interface (PJRT %d.%d) is not one that this program knows", api.major_version, api.minor_version)
+		return nil, fmt.Errorf("the plugin's interface (PJRT %d.%d) is not one that this program knows", api.major_version, api.minor_version)
 	}
-	return nil
+	return api, nil
 }
 
 // leastReleased is how long compiling or loading a program takes for the memory that it took to be given
 // back to the system. The allocator would keep it (see settings), beside what runs then take.
 const leastReleased = time.Second
 
-// godcptCompile is PJRT_Client_Compile: it loads the program from the cache, or compiles it and puts
-// it there. Where the cache fails it only compiles.
+// godcptCompile is PJRT_Client_Compile: it loads the program from the cache, or compiles it, in a child
+// where that pays, and puts it there. Where the cache or the child fails it only compiles.
 //
 //export godcptCompile
 func godcptCompile(args *C.struct_godcpt_pjrt_compile_args) unsafe.Pointer {
@@ -102,16 +109,14 @@ func godcptCompile(args *C.struct_godcpt_pjrt_compile_args) unsafe.Pointer {
 		bytesAt(args.program.code, args.program.code_size),
 		bytesAt(args.compile_options, args.compile_options_size))
 	start := time.Now()
-	if data := programs.read(key); data != nil {
-		var loaded unsafe.Pointer
-		failed := C.godcpt_load(api, args.client, (*C.char)(unsafe.Pointer(unsafe.SliceData(data))), C.size_t(len(data)), &loaded)
-		if failed == nil {
-			args.executable = loaded
-			programs.loaded(time.Since(start))
-			return nil
-		}
-		programs.reject(key, takeError(api, failed))
-		start = time.Now()
+	if loadProgram(args, key) {
+		programs.loaded(time.Since(start))
+		return nil
+	}
+	start = time.Now()
+	if compileInChild(args, key) && loadProgram(args, key) {
+		programs.compiled(time.Since(start))
+		return nil
 	}
 	if failed := C.godcpt_compile(api, args); failed != nil {
 		return failed
@@ -121,20 +126,45 @@ func godcptCompile(args *C.struct_godcpt_pjrt_compile_args) unsafe.Pointer {
 	if !programs.wants(key, took) {
 		return nil
 	}
+	if err := keepProgram(&programs, api, args.executable, key); err != nil {
+		programs.fail(err)
+	}
+	return nil
+}
+
+// loadProgram loads the program from the cache, and tells whether it was there and is of use.
+func loadProgram(args *C.struct_godcpt_pjrt_compile_args, key string) bool {
+	data := programs.read(key)
+	if data == nil {
+		return false
+	}
+	api := interposed.api
+	var loaded unsafe.Pointer
+	if failed := C.godcpt_load(api, args.client, pointerTo(data), C.size_t(len(data)), &loaded); failed != nil {
+		programs.reject(key, takeError(api, failed))
+		return false
+	}
+	args.executable = loaded
+	return true
+}
+
+// keepProgram puts what was compiled into a cache.
+func keepProgram(cache *programCache, api *C.struct_godcpt_pjrt_api, executable unsafe.Pointer, key string) error {
 	var serialized C.struct_godcpt_pjrt_serialize_args
-	if failed := C.godcpt_serialize(api, args.executable, &serialized); failed != nil {
-		programs.fail(fmt.Errorf("the plugin does not hand out what it compiled: %w", takeError(api, failed)))
-		return nil
+	if failed := C.godcpt_serialize(api, executable, &serialized); failed != nil {
+		return fmt.Errorf("the plugin does not hand out what it compiled: %w", takeError(api, failed))
 	}
 	defer C.godcpt_serialized_free(&serialized)
-	programs.write(key, bytesAt(serialized.serialized_bytes, serialized.serialized_bytes_size))
-	return nil
+	return cache.write(key, bytesAt(serialized.serialized_bytes, serialized.serialized_bytes_size))
 }
 
 // bytesAt is C's memory, not copied.
 func bytesAt(data *C.char, size C.size_t) []byte {
 	return unsafe.Slice((*byte)(unsafe.Pointer(data)), int(size))
 }
+
+// pointerTo is Go's memory for a call of C.
+func pointerTo(data []byte) *C.char { return (*C.char)(unsafe.Pointer(unsafe.SliceData(data))) }
 
 // takeError returns an error of the plugin's and frees it.
 func takeError(api *C.struct_godcpt_pjrt_api, failed unsafe.Pointer) error {

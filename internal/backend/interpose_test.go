@@ -35,6 +35,8 @@ func TestPJRTDeclarations(t *testing.T) {
 		fmt.Fprintf(&c, "_Static_assert(offsetof(PJRT_Api, %s) == offsetof(struct godcpt_pjrt_api, functions) + sizeof(void *) * GODCPT_%[1]s, \"%[1]s\");\n", f[1])
 	}
 	structs := map[string]string{
+		"godcpt_pjrt_initialize_args":         "PJRT_Plugin_Initialize_Args",
+		"godcpt_pjrt_client_create_args":      "PJRT_Client_Create_Args",
 		"godcpt_pjrt_program":                 "PJRT_Program",
 		"godcpt_pjrt_compile_args":            "PJRT_Client_Compile_Args",
 		"godcpt_pjrt_error_destroy_args":      "PJRT_Error_Destroy_Args",

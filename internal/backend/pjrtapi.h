@@ -21,6 +21,8 @@ struct godcpt_pjrt_api {
 enum {
   GODCPT_PJRT_Error_Destroy = 0,
   GODCPT_PJRT_Error_Message = 1,
+  GODCPT_PJRT_Plugin_Initialize = 3,
+  GODCPT_PJRT_Client_Create = 10,
   GODCPT_PJRT_Client_Compile = 20,
   GODCPT_PJRT_Executable_Destroy = 40,
   GODCPT_PJRT_Executable_Serialize = 49,
@@ -30,6 +32,25 @@ enum {
 
 // What the functions take. Each begins with its own size, which the plugin compares with what it was
 // built for, and returns an error where that is larger.
+struct godcpt_pjrt_initialize_args {
+  size_t struct_size;
+  void *extension_start;
+};
+
+struct godcpt_pjrt_client_create_args {
+  size_t struct_size;
+  void *extension_start;
+  const void *create_options; // null: none
+  size_t num_options;
+  void *kv_get_callback; // this and what follows: null, for processes that do not work together
+  void *kv_get_user_arg;
+  void *kv_put_callback;
+  void *kv_put_user_arg;
+  void *client; // out
+  void *kv_try_get_callback;
+  void *kv_try_get_user_arg;
+};
+
 struct godcpt_pjrt_program {
   size_t struct_size;
   void *extension_start;

@@ -33,8 +33,8 @@ const (
 	programFormat = "godcpt program 1"
 )
 
-// ProgramStats counts what this process compiled on XLA's CPU plugin, and what it loaded instead,
-// because it or another process had compiled it before. Other plugins count nothing.
+// ProgramStats counts what this process, or a child for it, compiled on XLA's CPU plugin, and what it
+// loaded instead, because it or another process had compiled it before. Other plugins count nothing.
 type ProgramStats struct {
 	Compiled, Loaded      int
 	CompileTime, LoadTime time.Duration // sums; calls at the same time count each
@@ -302,10 +302,10 @@ func (c *programCache) wants(key string, took time.Duration) bool {
 }
 
 // write keeps a program, and makes room by removing those that were not used for the longest time.
-func (c *programCache) write(key string, data []byte) {
+func (c *programCache) write(key string, data []byte) error {
 	dir, _, limit, _, _ := c.settings()
 	if int64(len(data)) > limit {
-		return
+		return nil
 	}
 	err := atomicfile.Write(filepath.Join(dir, key+programExt), 0o600, func(w io.Writer) error {
 		if _, err := w.Write(hashOf([]byte(key), data)); err != nil {
@@ -315,10 +315,10 @@ func (c *programCache) write(key string, data []byte) {
 		return err
 	})
 	if err != nil {
-		c.fail(err)
-		return
+		return err
 	}
 	removeOldest(dir, limit)
+	return nil
 }
 
 // removeOldest removes files until the folder is within its limit, those first that were not used for
