@@ -35,7 +35,7 @@ func isolate(t *testing.T) string {
 	t.Helper()
 	home := t.TempDir()
 	for _, name := range []string{"PJRT_PLUGIN_LIBRARY_PATH", "LD_LIBRARY_PATH", "GOMLX_BACKEND", "XDG_CONFIG_HOME",
-		"PIP_INDEX_URL", "PIP_CONFIG_FILE", "VIRTUAL_ENV", NoInstallEnv, tunablesEnv, reexecEnv} {
+		"PIP_INDEX_URL", "PIP_CONFIG_FILE", "VIRTUAL_ENV", NoInstallEnv, ProgramsDirEnv, tunablesEnv, reexecEnv} {
 		t.Setenv(name, "")
 	}
 	os.Unsetenv(reexecEnv) // which counts even when it is empty

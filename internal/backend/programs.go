@@ -23,6 +23,10 @@ import (
 // when it is set to anything but "" and "0".
 const NoProgramCacheEnv = "GODCPT_NO_PROGRAM_CACHE"
 
+// ProgramsDirEnv names the environment variable of the folder for compiled programs, which must belong to
+// this user alone. Without it they are kept beside the folder of the plugins.
+const ProgramsDirEnv = "GODCPT_PROGRAMS_DIR"
+
 const (
 	// programLimit bounds the folder. A training step of a large network takes some 20 MB.
 	programLimit = 2 << 30
@@ -86,8 +90,11 @@ func ClearProgramCache() (removed int, err error) {
 	return removed, nil
 }
 
-// programFolder is where programs are kept, beside the folder of the plugins.
+// programFolder is where programs are kept.
 func programFolder() (string, error) {
+	if dir := os.Getenv(ProgramsDirEnv); dir != "" {
+		return dir, nil
+	}
 	dir, err := CacheDir()
 	if err != nil {
 		return "", err

@@ -211,6 +211,21 @@ func TestProgramsOff(t *testing.T) {
 	}
 }
 
+func TestProgramsDir(t *testing.T) {
+	isolate(t)
+	cache, err := CacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := t.TempDir()
+	for value, want := range map[string]string{"": filepath.Join(filepath.Dir(cache), "programs"), own: own} {
+		t.Setenv(ProgramsDirEnv, value)
+		if dir, err := programFolder(); dir != want || err != nil {
+			t.Errorf("%s=%q: %s, %v, want %s", ProgramsDirEnv, value, dir, err, want)
+		}
+	}
+}
+
 func TestClearProgramCache(t *testing.T) {
 	isolate(t)
 	dir, err := programFolder()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"slices"
 
@@ -25,7 +26,7 @@ type Row struct {
 	TFLOPS    float64 `json:"tflops"`            // at the median, by MACs and what a run counts as
 	Peak      float64 `json:"peak_tflops"`       // of a product of large matrices in the same process
 	Share     float64 `json:"peak_share"`        // TFLOPS / Peak
-	PeakBytes int64   `json:"peak_bytes"`        // the most memory that the process has held
+	PeakBytes int64   `json:"peak_bytes"`        // the most memory that the process has held, without a child that compiled for it
 	Start
 }
 
@@ -126,36 +127,30 @@ type Compilation struct {
 }
 
 // MeasureStart runs a work once in a process of its own that finds no compiled programs, and once in one
-// that does.
+// that finds those of the first.
 func MeasureStart(ctx context.Context, work Work, cfg Config) (Compilation, error) {
-	c := Compilation{Work: work}
-	begin := func(what string, environ ...string) (Start, error) {
+	dir, err := os.MkdirTemp("", "godcpt-bench-")
+	if err != nil {
+		return Compilation{}, err
+	}
+	defer os.RemoveAll(dir)
+	begin := func(what string) (Start, error) {
 		cfg.Progress("%s: %s %s", work.Net, what, work.Verb)
-		w, err := startWorker(ctx, work, cfg.Log, environ...)
+		w, err := startWorker(ctx, work, cfg.Log, backend.ProgramsDirEnv+"="+dir)
 		if err != nil {
 			return Start{}, fmt.Errorf("%s: %w", work.Net, err)
 		}
 		return w.start(), w.stop()
 	}
-	var err error
-	if c.Start, err = begin("compiling", backend.NoProgramCacheEnv+"=1"); err != nil {
-		return Compilation{}, err
+	c := Compilation{Work: work}
+	if c.Start, err = begin("compiling"); err != nil || c.Backend != xlaCPU {
+		return c, err
 	}
-	// The first of these compiles where no process has kept the programs yet.
-	for range 2 {
-		warm, err := begin("starting again")
-		if err != nil {
-			return Compilation{}, err
-		}
-		if warm.Loaded > 0 {
-			c.WarmCompile, c.WarmStart = warm.Compile, warm.Start
-			break
-		}
-		if warm.Backend != xlaCPU {
-			break
-		}
+	warm, err := begin("starting again")
+	if warm.Loaded > 0 {
+		c.WarmCompile, c.WarmStart = warm.Compile, warm.Start
 	}
-	return c, nil
+	return c, err
 }
 
 // xlaCPU is the backend whose compiled programs are kept.

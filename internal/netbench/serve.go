@@ -39,7 +39,7 @@ type Ready struct {
 type Run struct {
 	Seconds    float64 `json:"seconds"`
 	CPUSeconds float64 `json:"cpu_seconds"` // of all threads, user and system; 0 where the system does not tell
-	PeakBytes  int64   `json:"peak_bytes"`  // the most memory that the process has held so far; 0 where the system does not tell
+	PeakBytes  int64   `json:"peak_bytes"`  // the most memory that the process has held so far, without a child that compiled for it; 0 where the system does not tell
 }
 
 // Peak is the speed of a product of large square matrices in float32.
