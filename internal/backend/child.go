@@ -21,9 +21,10 @@ import (
 // childEnv marks a process that is to compile a program for the one that started it.
 const childEnv = "GODCPT_COMPILING_CHILD"
 
-// childCodeSize is the size of the code in bytes from which a program is compiled in a child. A training
-// step has 3 to 18 MB and takes 9 s or more; programs that take less than 3 s, and those that draw weights,
-// which take 0.2 s, have up to 1.8 MB.
+// childCodeSize is the size of the code in bytes from which a program is compiled in a child. The training
+// step of a large network has 3 to 18 MB and takes 9 s or more. Below lie programs that take 3 to 9 s
+// (inference, a step of a tiny network), and those that draw weights, with up to 1.8 MB in 0.2 s, which
+// must not start processes: the size does not tell them apart.
 var childCodeSize = 2 << 20
 
 // childrenWanted tells that this executable may be started as a child.
