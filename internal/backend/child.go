@@ -21,11 +21,14 @@ import (
 // childEnv marks a process that is to compile a program for the one that started it.
 const childEnv = "GODCPT_COMPILING_CHILD"
 
-// childCodeSize is the size of the code in bytes from which a program is compiled in a child. The training
-// step of a large network has 3 to 18 MB and takes 9 s or more. Below lie programs that take 3 to 9 s
-// (inference, a step of a tiny network), and those that draw weights, with up to 1.8 MB in 0.2 s, which
-// must not start processes: the size does not tell them apart.
-var childCodeSize = 2 << 20
+// childCodeSize is the size of the code in bytes from which a program is compiled in a child. Training steps
+// have 1.6 MB (nafnet-tiny) to 18 MB; below are programs that run as fast in a heap with the compiler's
+// remains, or not often: NAFNet's inference (1 MB), the optimizer's steps.
+var childCodeSize = 1 << 20
+
+// drawing is in programs that draw initial weights. They are as long as inference, of which the compiler
+// drops all but the drawing, and take 0.2 s: no work for a process of its own.
+var drawing = []byte("stablehlo.rng_bit_generator")
 
 // childrenWanted tells that this executable may be started as a child.
 var childrenWanted bool
@@ -93,10 +96,14 @@ func compileInChild(args *C.struct_godcpt_pjrt_compile_args, key string) bool {
 	if syscall.Access(dir, mayWrite) != nil {
 		return false // a folder that is only read: what a child compiles would be lost
 	}
+	code := bytesAt(args.program.code, args.program.code_size)
+	if bytes.Contains(code, drawing) {
+		return false
+	}
 	err := runChild(compileRequest{
 		Plugin:  interposed.file,
 		Format:  bytesAt(args.program.format, args.program.format_size),
-		Code:    bytesAt(args.program.code, args.program.code_size),
+		Code:    code,
 		Options: bytesAt(args.compile_options, args.compile_options_size),
 		Dir:     dir, Key: key, Limit: limit,
 	})
